@@ -1,0 +1,1 @@
+"""Interfaces: each decodes what a caller sends, goes through the operations table, and words the answer."""

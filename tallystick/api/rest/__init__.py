@@ -1,0 +1,1 @@
+"""REST: the operations table over HTTP."""

@@ -1,0 +1,237 @@
+"""
+The REST application: one ASGI callable made from the operations table.
+
+    path ─ who is it ─ may it ─ input ─ operations.run ─ answer
+                                                         └─ a problem, whatever went wrong before
+
+It is plain ASGI: a look-up of the path and a decoded struct are all that stands before the operation.
+"""
+
+import re
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tallystick.api.rest.errors import BodyTooLarge, CallerGone, MethodNotAllowed
+from tallystick.api.rest.fixed_paths import LOG, fixed_paths, read_log
+from tallystick.api.rest.read_input import read_query
+from tallystick.api.rest.recognise import NOBODY, Recogniser, RefusalBook
+from tallystick.api.rest.reply import Headers, Reply, json_reply, problem_reply
+from tallystick.api.rest.routes import Found, Routes, not_allowed
+from tallystick.errors import InvalidInput, Kind, TallystickError
+from tallystick.ids import uuid7
+from tallystick.operations.model import Input
+from tallystick.operations.run import Operations
+from tallystick.security.authorise import authorise
+from tallystick.security.model import Principal
+
+MOST_BODY_BYTES = 8 * 1024 * 1024
+_LOOKED_AT = {b"authorization", b"idempotency-key", b"content-length"}
+_KEY = re.compile(rb"[!-~]{1,255}")
+_REPLAYED = (b"idempotent-replayed", b"true")
+_REFUSALS = {Kind.UNAUTHENTICATED, Kind.FORBIDDEN}
+
+_tell = structlog.get_logger()
+
+
+def make_app(operations: Operations, *, most_body_bytes: int = MOST_BODY_BYTES) -> ASGIApp:
+    """Make the application that offers everything in the table of *operations*, each body up to *most_body_bytes*."""
+    routes = Routes()
+    for operation in (one for one in operations.table.values() if one.route):
+        routes.add(operation)
+    return RestApp(
+        operations,
+        routes,
+        Recogniser(operations.pool, operations.clock),
+        RefusalBook(operations.pool, operations.clock),
+        fixed_paths(operations),
+        most_body_bytes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RestApp:
+    """The operations table as an ASGI application."""
+
+    operations: Operations
+    routes: Routes
+    recogniser: Recogniser
+    refusals: RefusalBook
+    fixed: dict[str, Callable[[], Awaitable[Reply]]]
+    """What anyone may read, by path."""
+    most_body_bytes: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await _live(scope, receive, send)
+            return
+        try:
+            reply = await self._answer(scope, receive)
+        except CallerGone:
+            return
+        except MethodNotAllowed as error:
+            reply = problem_reply(error, [(b"allow", error.allowed.encode())])
+        except TallystickError as error:
+            reply = problem_reply(error, hang_up=error.kind is Kind.TOO_LARGE)
+        except Exception as error:  # noqa: BLE001 - the caller gets an answer and the operator the story
+            _tell_of(error, scope)
+            reply = problem_reply(TallystickError())
+        await reply.send(receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        path: str = scope["raw_path"].decode("latin-1")
+        if path in self.fixed:
+            if scope["method"] not in {"GET", "HEAD"}:
+                raise not_allowed(path, scope["method"], {"GET"})
+            return await self.fixed[path]()
+        headers = _headers(scope)
+        log = LOG.fullmatch(path)
+        if log is not None:
+            if scope["method"] not in {"GET", "HEAD"}:
+                raise not_allowed(path, scope["method"], {"GET"})
+            await self._admit(headers, "ledger:read", "ledger.log", log["book"])
+            return await read_log(self.operations, log["book"], log["what"])
+        found = self.routes.find(scope["method"], path)
+        operation = found.route.operation
+        principal = await self._admit(headers, operation.scope, operation.name, found.book)
+        if found.route.method == "GET":
+            request = found.route.reader.from_query(scope["query_string"], found.fields)
+            answer = await self.operations.run(principal, found.book, operation.name, "", request)
+            return json_reply(answer.body)
+        return await self._change(scope, receive, found, principal, headers)
+
+    async def _change(
+        self, scope: Scope, receive: Receive, found: Found, principal: Principal, headers: dict[bytes, bytes]
+    ) -> Reply:
+        operation = found.route.operation
+        dry_run = _dry_run(scope["query_string"])
+        key = _sent_key(headers)
+        body = await self._body(receive, headers)
+        request = found.route.reader.from_body(body, found.fields)
+        if operation.reads:
+            return json_reply((await self.operations.run(principal, found.book, operation.name, "", request)).body)
+        key = key or _own_key(operation.name, request)
+        own: Headers = [(b"idempotency-key", key.encode())]
+        try:
+            answer = await self.operations.run(principal, found.book, operation.name, key, request, dry_run=dry_run)
+        except TallystickError as error:
+            return problem_reply(error, own)
+        if answer.replayed:
+            own.append(_REPLAYED)
+        return json_reply(answer.body, own)
+
+    async def _admit(self, headers: dict[bytes, bytes], scope: str, operation: str, book: str) -> Principal:
+        """
+        Return who asks, if it may.
+
+        Raises:
+            KeyMissing, KeyInvalid: nobody knows who it is (``security.key_missing``, ``security.key_invalid``).
+            OtherBook, ScopeMissing: it may not (``security.other_book``, ``security.scope_missing``).
+        """
+        name = NOBODY
+        try:
+            principal = await self.recogniser.recognise(headers.get(b"authorization"))
+            name = principal.name
+            authorise(principal, scope, book)
+        except TallystickError as error:
+            if error.kind in _REFUSALS:
+                await self.refusals.record(name, operation, book, error)
+            raise
+        return principal
+
+    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+        """
+        Read the whole body, or as little of it as shows that it is too large.
+
+        Raises:
+            BodyTooLarge: it is (``rest.body_too_large``).
+        """
+        if int(headers.get(b"content-length", b"0")) > self.most_body_bytes:
+            raise BodyTooLarge(limit=self.most_body_bytes)
+        message = await receive()
+        parts = []
+        length = 0
+        while message["type"] == "http.request":
+            parts.append(message["body"])
+            length += len(message["body"])
+            if length > self.most_body_bytes:
+                raise BodyTooLarge(limit=self.most_body_bytes)
+            if not message["more_body"]:
+                return b"".join(parts)
+            message = await receive()
+        raise CallerGone
+
+
+def _tell_of(error: Exception, scope: Scope) -> None:
+    """Log a failure of our own, without the query and without the values of variables: keys are among them."""
+    story = "".join(traceback.format_exception(error))
+    _tell.error("request failed", method=scope["method"], path=scope["path"], story=story)
+
+
+async def _live(scope: Scope, receive: Receive, send: Send) -> None:
+    """Follow the server's life; whoever composes the program opens and closes what the application uses."""
+    if scope["type"] != "lifespan":
+        await send({"type": "websocket.close"})
+        return
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """
+    Pick out the headers that are looked at.
+
+    Raises:
+        InvalidInput: one of them was sent twice, and two readers might take different ones (``invalid_input``).
+    """
+    found: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in _LOOKED_AT:
+            if name in found:
+                raise InvalidInput(field=name.decode(), rule="The header is sent twice")
+            found[name] = value
+    return found
+
+
+def _dry_run(query: bytes) -> bool:
+    """
+    Read the query of a change: ``dry_run`` and nothing else.
+
+    Raises:
+        InvalidInput: there is something else (``invalid_input``).
+    """
+    given = read_query(query)
+    for name, value in given:
+        if name != "dry_run":
+            raise InvalidInput(field=name, rule=f"The query contains unknown field `{name}`")
+        if value not in {"true", "false"}:
+            raise InvalidInput(field=name, rule="Expected `true` or `false`")
+    return ("dry_run", "true") in given
+
+
+def _sent_key(headers: dict[bytes, bytes]) -> str | None:
+    """
+    Return the caller's own idempotency key, None when it sent none.
+
+    Raises:
+        InvalidInput: it is not 1 to 255 visible ASCII characters (``invalid_input``).
+    """
+    sent = headers.get(b"idempotency-key")
+    if sent is None:
+        return None
+    if not _KEY.fullmatch(sent):
+        raise InvalidInput(field="idempotency-key", rule="Expected 1 to 255 visible ASCII characters")
+    return sent.decode()
+
+
+def _own_key(operation: str, request: Input) -> str:
+    """Name a message whose caller did not: by the id it carries, so that a repeat is one, or else by a new one."""
+    given = getattr(request, "id", None)
+    return f"{operation}:{given}" if given is not None else str(uuid7())

@@ -1,0 +1,33 @@
+"""What can go wrong in HTTP before an operation is reached."""
+
+from tallystick.errors import Kind, TallystickError
+
+
+class NoSuchPath(TallystickError):
+    """There is nothing at {path}; GET /openapi.json lists what there is."""
+
+    code = "rest.no_such_path"
+    kind = Kind.NOT_FOUND
+
+
+class MethodNotAllowed(TallystickError):
+    """{path} does not take {method}, only {allowed}."""
+
+    code = "rest.method_not_allowed"
+    kind = Kind.INVALID
+
+    def __init__(self, *, path: str, method: str, allowed: str) -> None:
+        """Keep *allowed*, which HTTP wants told in a header too."""
+        super().__init__(path=path, method=method, allowed=allowed)
+        self.allowed = allowed
+
+
+class BodyTooLarge(TallystickError):
+    """The body is larger than {limit} bytes; send less at once."""
+
+    code = "rest.body_too_large"
+    kind = Kind.TOO_LARGE
+
+
+class CallerGone(Exception):
+    """The caller hung up before its request was whole."""

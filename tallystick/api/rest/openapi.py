@@ -1,0 +1,209 @@
+"""
+Describe the REST interface in OpenAPI 3.1, from the operations table.
+
+``python -m tallystick.api.rest.openapi`` writes contracts/openapi.json.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tallystick.api.errors import PROBLEM_TYPE, Problem
+from tallystick.api.rest.routes import BOOKS, Route, route_of
+from tallystick.operations.model import Operation
+from tallystick.operations.table import TABLE
+
+CONTRACT = Path(__file__).parents[3] / "contracts" / "openapi.json"
+_REF = "#/components/schemas/{name}"
+_BOOK = {
+    "name": "book",
+    "in": "path",
+    "required": True,
+    "description": "The name of the book.",
+    "schema": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,62}$"},
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Names the message in its book for ever: sent again with the same content it gets its first answer, "
+    "with other content a conflict. Left out, it is made from the id in the body, or made up; the answer tells it.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+_DRY_RUN = {
+    "name": "dry_run",
+    "in": "query",
+    "required": False,
+    "description": "Judge everything and keep nothing.",
+    "schema": {"type": "boolean", "default": False},
+}
+_CHANGE_HEADERS = {
+    "Idempotency-Key": {"description": "The key the message is kept under.", "schema": {"type": "string"}},
+    "Idempotent-Replayed": {
+        "description": "Present when this answer was given before.",
+        "schema": {"type": "string", "const": "true"},
+    },
+}
+_PROBLEM = {
+    "description": "Nothing was changed; what is wrong.",
+    "content": {PROBLEM_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},
+}
+
+Json = dict[str, Any]
+
+
+def document(table: Mapping[str, Operation]) -> Json:
+    """Describe every operation of *table* that has a route."""
+    routes = [route_of(operation) for operation in table.values() if operation.route]
+    outputs = [route.operation.output for route in routes]
+    inputs = [route.operation.input for route in routes]
+    schemas, components = msgspec.json.schema_components([Problem, *outputs, *inputs], ref_template=_REF)
+    of_outputs, of_inputs = schemas[1 : 1 + len(routes)], schemas[1 + len(routes) :]
+    paths: dict[str, Json] = {"/health": _HEALTH, "/openapi.json": _DESCRIPTION, **_LOG_PATHS}
+    for route, input_, output in zip(routes, of_inputs, of_outputs, strict=True):
+        described = _operation(route, input_, output, components)
+        paths.setdefault(f"{BOOKS}{{book}}{route.path}", {})[route.method.lower()] = described
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tallystick",
+            "version": "1",
+            "summary": "From a billable request to a receipt that anyone can check.",
+            "description": "Amounts are integers in minor units. Every failure is a problem (RFC 9457) with a stable "
+            "`code`. Pages carry `next`, the cursor to send as `after`.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": {
+            "schemas": _reachable(components, paths),
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key, `tsk_…`, of the book."}
+            },
+        },
+    }
+
+
+def write(described: Json) -> bytes:
+    """Write the document as it is checked in and served."""
+    return (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _operation(route: Route, input_: Json, output: Json, components: Mapping[str, Json]) -> Json:
+    operation = route.operation
+    schema = components[input_["$ref"].rsplit("/", 1)[-1]]
+    in_path = [_parameter(name, "path", schema) for name in route.path_fields]
+    described: Json = {
+        "operationId": operation.name,
+        "tags": [operation.name.split(".", 1)[0]],
+        "summary": operation.summary,
+        "description": f"{operation.description}\n\nScope: `{operation.scope}`.",
+        "parameters": [_BOOK, *in_path],
+    }
+    success: Json = {"description": "Done.", "content": {"application/json": {"schema": output}}}
+    if route.method == "GET":
+        in_query = [name for name in schema.get("properties", {}) if name not in route.path_fields]
+        described["parameters"] += [_parameter(name, "query", schema) for name in in_query]
+    else:
+        body = _without(schema, route.path_fields) if in_path else input_
+        described["requestBody"] = {
+            "required": bool(schema.get("required")),
+            "content": {"application/json": {"schema": body}},
+        }
+        if not operation.reads:
+            described["parameters"] += [_KEY, _DRY_RUN]
+            success["headers"] = _CHANGE_HEADERS
+    described["responses"] = {"200": success, "default": _PROBLEM}
+    return described
+
+
+def _parameter(name: str, place: str, schema: Json) -> Json:
+    required = place == "path" or name in schema.get("required", ())
+    return {"name": name, "in": place, "required": required, "schema": schema["properties"][name]}
+
+
+def _without(schema: Json, names: list[str]) -> Json:
+    """Return the schema of an object without the fields that stand in the path."""
+    return {
+        **schema,
+        "properties": {name: one for name, one in schema["properties"].items() if name not in names},
+        "required": [name for name in schema.get("required", ()) if name not in names],
+    }
+
+
+def _reachable(components: Mapping[str, Json], start: object) -> dict[str, Json]:
+    """Return the schemas that *start* refers to, themselves and through others, in order of name."""
+    found: set[str] = set()
+    waiting: list[object] = [start]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+            name = str(value.get("$ref", "")).rsplit("/", 1)[-1]
+            if name in components and name not in found:
+                found.add(name)
+                waiting.append(components[name])
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return {name: components[name] for name in sorted(found)}
+
+
+def _open_to_all(operation_id: str, summary: str, schema: Json) -> Json:
+    success = {"description": summary, "content": {"application/json": {"schema": schema}}}
+    return {
+        "get": {
+            "operationId": operation_id,
+            "tags": ["server"],
+            "summary": summary,
+            "security": [],
+            "responses": {"200": success, "default": _PROBLEM},
+        }
+    }
+
+
+def _of_log(operation_id: str, summary: str, media: str, parameters: list[Json]) -> Json:
+    success = {"description": summary, "content": {media: {"schema": {"type": "string"}}}}
+    return {
+        "get": {
+            "operationId": operation_id,
+            "tags": ["log"],
+            "summary": summary,
+            "description": f"{summary}\n\nScope: `ledger:read`.",
+            "parameters": [_BOOK, *parameters],
+            "responses": {"200": success, "default": _PROBLEM},
+        }
+    }
+
+
+_HEALTH = _open_to_all(
+    "health",
+    "Say that the server lives, and whether it reaches its store.",
+    {
+        "type": "object",
+        "properties": {"status": {"const": "ok"}, "store": {"enum": ["reachable", "unreachable"]}},
+        "required": ["status", "store"],
+    },
+)
+_DESCRIPTION = _open_to_all("openapi", "Return this document.", {"type": "object"})
+_TILE = {
+    "name": "tile",
+    "in": "path",
+    "required": True,
+    "description": "The address behind `tile/`, as in `0/x001/234.p/5`; its slashes are sent as they are.",
+    "schema": {"type": "string"},
+}
+_LOG_PATHS = {
+    f"{BOOKS}{{book}}/log/checkpoint": _of_log(
+        "log.checkpoint", "Return the newest signed checkpoint of the log (C2SP tlog-checkpoint).", "text/plain", []
+    ),
+    f"{BOOKS}{{book}}/log/tile/{{tile}}": _of_log(
+        "log.tile", "Return a tile of the log's tree (C2SP tlog-tiles).", "application/octet-stream", [_TILE]
+    ),
+}
+
+if __name__ == "__main__":
+    CONTRACT.parent.mkdir(exist_ok=True)
+    CONTRACT.write_bytes(write(document(TABLE)))

@@ -1,0 +1,1 @@
+"""The catalog: what is metered, and what it costs from when."""

@@ -1,0 +1,48 @@
+-- name: insert_meter
+INSERT INTO meter (book_id, code, name, event_type, aggregation, quantity, transaction_id, message_place, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, transaction_order(), $7, $8)
+ON CONFLICT (book_id, code) DO NOTHING
+
+-- name: find_meter
+SELECT code, name, event_type, aggregation, quantity FROM meter WHERE book_id = $1 AND code = $2
+
+-- name: meter_exists
+SELECT EXISTS (SELECT FROM meter WHERE book_id = $1 AND code = $2)
+
+-- name: price_exists
+SELECT EXISTS (SELECT FROM price WHERE book_id = $1 AND product = $2 AND charge = $3 AND effective_at = $4)
+
+-- name: list_meters
+SELECT code, name, event_type, aggregation, quantity FROM meter
+WHERE book_id = $1 AND code > $2 COLLATE "C"
+ORDER BY code COLLATE "C" LIMIT $3
+
+-- name: insert_price
+INSERT INTO price (book_id, product, charge, effective_at, name, meter, asset_id, model,
+                   transaction_id, message_place, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, transaction_order(), $9, $10)
+ON CONFLICT (book_id, product, charge, effective_at) DO NOTHING
+
+-- name: find_price
+SELECT product, charge, effective_at, price.name, meter, asset.code, model::text
+FROM price JOIN asset USING (book_id, asset_id)
+WHERE book_id = $1 AND product = $2 AND charge = $3 AND effective_at = $4
+
+-- name: list_prices
+SELECT product, charge, effective_at, price.name, meter, asset.code, model::text
+FROM price JOIN asset USING (book_id, asset_id)
+WHERE book_id = $1 AND (product COLLATE "C", charge COLLATE "C", effective_at) > ($2, $3, $4)
+ORDER BY product COLLATE "C", charge COLLATE "C", effective_at LIMIT $5
+
+-- name: versions_in
+SELECT charge, price.name, effective_at, model::text, asset_id, asset.code, exponent::integer,
+       meter.code, meter.name, event_type, aggregation, quantity
+FROM price
+JOIN asset USING (book_id, asset_id)
+LEFT JOIN meter ON meter.book_id = price.book_id AND meter.code = price.meter
+WHERE price.book_id = $1 AND product = $2 AND effective_at < $4
+  AND effective_at >= coalesce((
+      SELECT max(earlier.effective_at) FROM price AS earlier
+      WHERE earlier.book_id = price.book_id AND earlier.product = price.product AND earlier.charge = price.charge
+        AND earlier.effective_at <= $3), '-infinity')
+ORDER BY charge COLLATE "C", effective_at

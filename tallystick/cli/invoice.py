@@ -1,0 +1,83 @@
+"""`tallystick invoice`: a month's invoices, issued and shown."""
+
+import datetime as dt
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tallystick.cli.run import Book, complain, on_store, out
+from tallystick.main import FIRST_BOOK, Store
+from tallystick.money import Asset, Money
+from tallystick.operations.invoicing_month import MonthRun, MonthTerms, Stage, run_month
+from tallystick.security.model import OPERATOR
+
+app = typer.Typer(no_args_is_help=True, help="Invoices: a month for every customer, gapless and once.")
+
+
+@app.command("run")
+def run_(
+    month: Annotated[str, typer.Argument(help="Such as 2015-05.")],
+    zone: Annotated[str, typer.Option(help="The time zone whose month it is.")] = "UTC",
+    series: Annotated[str, typer.Option(help="The series that the numbers are of.")] = "INV",
+    terms: Annotated[int, typer.Option(help="Days from issue to due date.")] = 30,
+    book: Book = FIRST_BOOK,
+) -> None:
+    """
+    Draft and issue the invoices of a month. Killed anywhere and run again, every customer has exactly one.
+
+    Customers who cannot be invoiced are named and the rest are; the exit code is then 3.
+    """
+    chosen = MonthTerms(zone=zone, series=series, terms_days=terms)
+
+    async def work(store: Store) -> MonthRun:
+        columns = [TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            bars = {stage: progress.add_task(stage, total=None) for stage in ("drafting", "issuing")}
+            seconds = chosen.patience // dt.timedelta(seconds=1)
+            waiting = progress.add_task("waiting for an open transaction, seconds", total=seconds, visible=False)
+
+            def tick(stage: Stage, done: int) -> None:
+                progress.update(bars.get(stage, waiting), completed=done, visible=True)
+
+            return await run_month(store.operations, OPERATOR, book, month, chosen, tick)
+
+    done = on_store(work)
+    out.print(f"{done.month}: {done.customers:,} customers, {done.issued:,} invoices issued", highlight=False)
+    if done.issued:
+        out.print(f"  numbers {done.first_number} to {done.last_number}", highlight=False)
+    for code, total in sorted(done.totals.items()):
+        out.print(f"  {total:,} minor units of {code}", highlight=False)
+    if done.late_events:
+        out.print(f"  {done.late_events:,} events came after their invoices and are on none yet", highlight=False)
+    if done.failed:
+        tell_set_aside(done)
+        raise typer.Exit(3)
+
+
+def tell_set_aside(done: MonthRun) -> None:
+    """Name the customers who could not be invoiced, and why."""
+    complain.print(f"{len(done.failed):,} customers could not be invoiced; the next run tries again:", highlight=False)
+    for one in done.failed:
+        line = f"  {escape(one.customer)}: {escape(one.message)} [dim]{one.code}[/dim]"
+        complain.print(line, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def show(invoice_id: str, book: Book = FIRST_BOOK) -> None:
+    """Show an invoice with its lines, each explained."""
+
+    async def work(store: Store) -> Any:  # noqa: ANN401 - what the operation's table says it answers
+        return await store.operations.call(OPERATOR, book, "invoicing.find", "", {"id": invoice_id})
+
+    invoice = on_store(work)
+    asset = Asset(invoice.asset, invoice.exponent)
+    out.print(f"[bold]{invoice.number or 'draft'}[/bold] for {invoice.customer}: {invoice.status}", highlight=False)
+    table = Table("charge", "how", "amount", box=None)
+    for line in invoice.lines:
+        table.add_row(line.name, line.explanation, str(Money(line.amount, asset)))
+    out.print(table)
+    out.print(f"total {Money(invoice.total, asset)}, outstanding {Money(invoice.outstanding, asset)}", highlight=False)

@@ -1,0 +1,1 @@
+"""The store: the embedded server, connections, migrations and named SQL."""

@@ -1,0 +1,202 @@
+"""Find invoices, with what the ledger says is outstanding on each."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tallystick.db.queries import Connection, queries_beside
+from tallystick.errors import InvalidInput, Kind, TallystickError
+from tallystick.invoicing.model import (
+    Invoice,
+    InvoiceAccount,
+    InvoiceLine,
+    InvoicesPage,
+    account_of,
+    printed_number,
+    status_of,
+)
+from tallystick.ledger.post import Ledger
+from tallystick.periods import Period
+from tallystick.rating.exact import plain
+
+_queries = queries_beside(__file__)
+_find_invoices = _queries.tuples("find_invoices")
+_find_account = _queries.tuples("find_account")
+_find_lines = _queries.tuples("find_lines")
+_page_invoices = _queries.values("page_invoices")
+_invoice_exists = _queries.value("invoice_exists")
+
+_BESIDE_DETAIL = ("quantity", "unit", "amount", "asset", "explanation")
+"""What of a rated line is not repeated in its detail, since it stands beside it."""
+
+
+class UnknownInvoice(TallystickError):
+    """There is no invoice {invoice} in this book."""
+
+    code = "invoicing.unknown_invoice"
+    kind = Kind.NOT_FOUND
+
+
+class InvoiceNotIssued(TallystickError):
+    """The invoice {invoice} is a draft; nothing is owed before it is issued."""
+
+    code = "invoicing.not_issued"
+    kind = Kind.REFUSED
+
+
+async def find_invoice(connection: Connection, ledger: Ledger, invoice_id: uuid.UUID) -> Invoice:
+    """
+    Return an invoice with its lines.
+
+    Raises:
+        UnknownInvoice: there is none (``invoicing.unknown_invoice``).
+    """
+    found = await find_invoices(connection, ledger.book_id, [invoice_id])
+    if not found:
+        raise UnknownInvoice(field="id", invoice=invoice_id)
+    return found[0]
+
+
+async def find_invoices(connection: Connection, book_id: int, invoice_ids: Sequence[uuid.UUID]) -> list[Invoice]:
+    """Return those of the invoices that exist, in order of *invoice_ids*."""
+    rows = await _find_invoices(connection, book_id, list(invoice_ids))
+    lines: dict[uuid.UUID, list[InvoiceLine]] = {row[0]: [] for row in rows}
+    for invoice_id, *line in await _find_lines(connection, book_id, list(invoice_ids)):
+        lines[invoice_id].append(_line(line))
+    return [_invoice(row, lines[row[0]]) for row in rows]
+
+
+async def page_invoices(
+    connection: Connection,
+    book_id: int,
+    *,
+    customer: str | None,
+    period: Period | None,
+    after: uuid.UUID | None,
+    limit: int,
+) -> InvoicesPage:
+    """
+    Return *limit* invoices behind *after* by period and customer, of one customer or period if given.
+
+    Raises:
+        InvalidInput: *after* is no invoice (``invalid_input``).
+    """
+    await require_cursor(connection, book_id, after)
+    start_at = None if period is None else period.start_at
+    found = await _page_invoices(connection, book_id, customer, start_at, after, limit + 1)
+    items = await find_invoices(connection, book_id, found[:limit])
+    return InvoicesPage(items, items[-1].id if len(found) > limit else None)
+
+
+async def require_cursor(connection: Connection, book_id: int, after: uuid.UUID | None) -> None:
+    """
+    Refuse a cursor behind which there would be nothing, since it is no invoice of the book.
+
+    Raises:
+        InvalidInput: it is none (``invalid_input``).
+    """
+    if after is not None and not await _invoice_exists(connection, book_id, after):
+        raise InvalidInput(field="after", rule="a cursor is what `next` of the page before gave")
+
+
+async def invoice_account(connection: Connection, book_id: int, invoice_id: uuid.UUID) -> InvoiceAccount:
+    """
+    Return the ledger account of an issued invoice and what is outstanding on it.
+
+    Raises:
+        UnknownInvoice: there is no such invoice (``invoicing.unknown_invoice``).
+        InvoiceNotIssued: it is a draft (``invoicing.not_issued``).
+    """
+    rows = await _find_account(connection, book_id, invoice_id)
+    if not rows:
+        raise UnknownInvoice(field="id", invoice=invoice_id)
+    account_id, asset_id, asset, outstanding = rows[0]
+    if account_id is None:
+        raise InvoiceNotIssued(field="id", invoice=invoice_id)
+    return InvoiceAccount(account_id, account_of(invoice_id), asset_id, asset, int(outstanding))
+
+
+def canonical_statement(invoice: Invoice) -> dict[str, Any]:
+    """Return what a receipt says of an issued invoice, as plain JSON that never changes: no status, no float."""
+    return {
+        "id": str(invoice.id),
+        "number": invoice.number,
+        "customer": invoice.customer,
+        "product": invoice.product,
+        "asset": invoice.asset,
+        "exponent": invoice.exponent,
+        "period_start": invoice.period_start.isoformat(),
+        "period_end": invoice.period_end.isoformat(),
+        "due_on": None if invoice.due_on is None else invoice.due_on.isoformat(),
+        "usage_through": invoice.usage_through,
+        "total": invoice.total,
+        "lines": [
+            {
+                "charge": line.charge,
+                "name": line.name,
+                "price_at": line.price_at.isoformat(),
+                "meter": line.meter,
+                "period_start": line.period_start.isoformat(),
+                "period_end": line.period_end.isoformat(),
+                "events": line.events,
+                "quantity": line.quantity,
+                "unit": line.unit,
+                "amount": line.amount,
+                "explanation": line.explanation,
+            }
+            for line in invoice.lines
+        ],
+    }
+
+
+def _invoice(row: tuple[Any, ...], lines: list[InvoiceLine]) -> Invoice:
+    (invoice_id, customer, product, asset, exponent, period_start, period_end, total, usage_through, drafted_at,
+     series, number, due_on, issued_at, account_id, transfer_id, outstanding) = row  # fmt: skip
+    issued = account_id is not None
+    return Invoice(
+        id=_uuid(invoice_id),
+        number=printed_number(series, number) if issued else None,
+        customer=customer,
+        product=product,
+        asset=asset,
+        exponent=exponent,
+        period_start=period_start,
+        period_end=period_end,
+        total=total,
+        outstanding=int(outstanding),
+        status=status_of(issued=issued, total=total, outstanding=int(outstanding)),
+        due_on=due_on,
+        drafted_at=drafted_at,
+        issued_at=issued_at,
+        account=account_of(invoice_id) if issued else None,
+        transfer_id=None if transfer_id is None else _uuid(transfer_id),
+        usage_through=usage_through,
+        lines=lines,
+    )
+
+
+def _line(row: list[Any]) -> InvoiceLine:
+    position, charge, name, price_at, meter, period_start, period_end, events, quantity, amount, detail = row
+    content = msgspec.json.decode(detail)
+    return InvoiceLine(
+        position=position,
+        charge=charge,
+        name=name,
+        price_at=price_at,
+        meter=meter,
+        period_start=period_start,
+        period_end=period_end,
+        events=events,
+        quantity=plain(quantity),
+        unit=content["unit"],
+        amount=amount,
+        explanation=content["explanation"],
+        detail={key: value for key, value in content.items() if key not in _BESIDE_DETAIL},
+    )
+
+
+def _uuid(value: uuid.UUID) -> uuid.UUID:
+    """Make a plain UUID of the driver's own class, which JSON knows no word for."""
+    return uuid.UUID(bytes=value.bytes)

@@ -1,0 +1,185 @@
+"""Invoices, their lines, and what the verbs answer with."""
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tallystick.money import MAX_AMOUNT
+
+
+class InvoiceStatus(StrEnum):
+    """Where an invoice stands, by what the ledger says is outstanding."""
+
+    DRAFT = "draft"
+    ISSUED = "issued"
+    PARTLY_PAID = "partly_paid"
+    PAID = "paid"
+
+
+class InvoiceLine(msgspec.Struct, frozen=True):
+    """What one version of one charge asks for within one span of time."""
+
+    position: int
+    charge: str
+    name: str
+    price_at: dt.datetime
+    """Which version of the charge: the instant it is in force from."""
+    meter: str | None
+    period_start: dt.datetime
+    period_end: dt.datetime
+    events: int
+    """How many usage events it covers."""
+    quantity: str
+    unit: str
+    amount: int
+    explanation: str
+    detail: dict[str, Any]
+    """The charge model, the free units and each part of the amount, as rating gave them."""
+
+
+class Invoice(msgspec.Struct, frozen=True):
+    """An invoice with its lines; amounts are minor units of *asset*."""
+
+    id: uuid.UUID
+    number: str | None
+    """Null while it is a draft."""
+    customer: str
+    product: str
+    asset: str
+    exponent: int
+    """How many decimal digits a major unit of *asset* has."""
+    period_start: dt.datetime
+    period_end: dt.datetime
+    total: int
+    outstanding: int
+    """What is still owed; nothing while it is a draft."""
+    status: InvoiceStatus
+    due_on: dt.date | None
+    """Null while it is a draft."""
+    drafted_at: dt.datetime
+    issued_at: dt.datetime | None
+    account: str | None
+    """The ledger account whose balance is what is outstanding; null while it is a draft."""
+    transfer_id: uuid.UUID | None
+    """The transfer that issued it; null while it is a draft, and when its total is zero."""
+    usage_through: int
+    """It covers the usage recorded by transactions ordered below this."""
+    lines: list[InvoiceLine]
+
+
+class InvoicesPage(msgspec.Struct, frozen=True):
+    """Invoices by period and customer; ``next`` is the cursor of the page behind, null on the last."""
+
+    items: list[Invoice]
+    next: uuid.UUID | None
+
+
+class InvoiceAccount(NamedTuple):
+    """The ledger account of an issued invoice, and what is outstanding on it in minor units."""
+
+    account_id: int
+    code: str
+    asset_id: int
+    asset: str
+    outstanding: int
+
+
+class BilledEvent(msgspec.Struct, frozen=True):
+    """A usage event behind an invoice line, and the message that brought it."""
+
+    event_key: uuid.UUID
+    source: str
+    event_id: str
+    type: str
+    at: dt.datetime
+    quantities: dict[str, int | str]
+    message: str | None
+
+
+class LineagePage(msgspec.Struct, frozen=True):
+    """Usage events in order of time; ``next`` is the cursor of the page behind, null on the last."""
+
+    items: list[BilledEvent]
+    next: uuid.UUID | None
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """A customer who could not be invoiced, and why; the next run tries again."""
+
+    customer: str
+    code: str
+    message: str
+
+
+class LateUsage(msgspec.Struct, frozen=True):
+    """Usage of a month that came after the invoices it belongs on, and is on none."""
+
+    events: int
+
+
+class Drafted(msgspec.Struct, frozen=True):
+    """What became of one chunk of customers."""
+
+    customers: int
+    """How many were looked at."""
+    drafted: int
+    """How many invoices are new."""
+    known: int
+    """How many of theirs had been drafted before."""
+    failed: list[SetAside]
+    """Those of the customers whose usage has no amount that can be asked for."""
+    totals: dict[str, int]
+    """What the new ones come to, in minor units by asset."""
+    next: str | None
+    """The cursor of the chunk behind, null on the last."""
+
+
+class Issued(msgspec.Struct, frozen=True):
+    """What became of one chunk of drafts."""
+
+    issued: int
+    totals: dict[str, int]
+    """What was issued now, in minor units by asset."""
+    first_number: str | None
+    last_number: str | None
+    next: uuid.UUID | None
+    """The cursor of the chunk behind, null on the last."""
+
+
+def account_of(invoice_id: uuid.UUID) -> str:
+    """Return the code of an invoice's ledger account."""
+    return f"invoices/{invoice_id}/receivable"
+
+
+def revenue_account(product: str, asset: str) -> str:
+    """Return the code of the ledger account that a product's revenue is credited to."""
+    return f"revenue/{product}/{asset}"
+
+
+def printed_number(series: str, number: int) -> str:
+    """Write a number as it stands on the invoice: ``INV-000001``."""
+    return f"{series}-{number:06d}"
+
+
+def how_many_fit(totals: Sequence[Mapping[int, int]]) -> int:
+    """Count how many of *totals* (each by asset), from the first on, add up to what one amount can hold."""
+    sums: dict[int, int] = {}
+    for place, one in enumerate(totals):
+        for asset, total in one.items():
+            sums[asset] = sums.get(asset, 0) + total
+            if sums[asset] > MAX_AMOUNT:
+                return place
+    return len(totals)
+
+
+def status_of(*, issued: bool, total: int, outstanding: int) -> InvoiceStatus:
+    """Say where an invoice stands, by what the ledger says is outstanding."""
+    if not issued:
+        return InvoiceStatus.DRAFT
+    if outstanding == 0:
+        return InvoiceStatus.PAID
+    return InvoiceStatus.ISSUED if outstanding == total else InvoiceStatus.PARTLY_PAID

@@ -1,0 +1,1 @@
+"""The journal: every message kept once, with its answer."""

@@ -1,0 +1,1 @@
+"""The ledger: balances that are sums of appended operations, and a log that proves each."""

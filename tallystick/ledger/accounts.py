@@ -1,0 +1,198 @@
+"""Accounts: opened once, closed once; and what a process remembers of them while it posts."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tallystick.db.queries import Connection, queries_beside
+from tallystick.ledger.errors import AccountClosed, AccountExists, AssetExists, UnknownAccount, UnknownAsset
+from tallystick.ledger.model import Account, Asset
+
+_queries = queries_beside(__file__)
+_find_asset = _queries.row("find_asset", Asset)
+_insert_asset = _queries.run("insert_asset")
+_find_accounts = _queries.rows("find_accounts", Account)
+_list_accounts = _queries.rows("list_accounts", Account)
+_open_accounts = _queries.rows("open_accounts", Account)
+_insert_closing = _queries.run("insert_closing")
+_bump_epoch = _queries.run("bump_epoch")
+_take_gate_exclusively = _queries.run("take_gate_exclusively")
+
+UNLIMITED_BELOW = -(2**63)
+UNLIMITED_ABOVE = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account to open; a bound of None does not limit."""
+
+    code: str
+    asset: str
+    min_balance: int | None = None
+    max_balance: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """When and by which message of the present transaction a fact is made: what every fact carries."""
+
+    book_id: int
+    message_place: int
+    at: dt.datetime
+
+
+async def ensure_asset(connection: Connection, book_id: int, code: str, exponent: int) -> Asset:
+    """
+    Return the asset *code*, made now if the book had none of that name.
+
+    Raises:
+        AssetExists: it exists with other decimal digits (``ledger.asset_exists``).
+    """
+    await _insert_asset(connection, book_id, code, exponent)
+    asset = await find_asset(connection, book_id, code)
+    if asset.exponent != exponent:
+        raise AssetExists(asset=code, exponent=asset.exponent)
+    return asset
+
+
+async def find_asset(connection: Connection, book_id: int, code: str) -> Asset:
+    """
+    Return the asset *code* of the book.
+
+    Raises:
+        UnknownAsset: there is none (``ledger.unknown_asset``).
+    """
+    asset = await _find_asset(connection, book_id, code)
+    if asset is None:
+        raise UnknownAsset(field="asset", asset=code)
+    return asset
+
+
+async def open_accounts(connection: Connection, recorded: Recorded, wanted: Sequence[NewAccount]) -> list[Account]:
+    """
+    Open accounts, or find those that are open with the same attributes; in order of *wanted*.
+
+    Raises:
+        UnknownAsset: an asset is not in the book (``ledger.unknown_asset``).
+        AccountExists: one exists with another asset or limit (``ledger.account_exists``).
+    """
+    for code in {account.asset for account in wanted}:
+        await find_asset(connection, recorded.book_id, code)
+    rows = await _open_accounts(
+        connection,
+        recorded.book_id,
+        [account.code for account in wanted],
+        [account.asset for account in wanted],
+        [account.min_balance for account in wanted],
+        [account.max_balance for account in wanted],
+        recorded.message_place,
+        recorded.at,
+    )
+    opened = {row.code: row for row in rows}
+    missing = [account.code for account in wanted if account.code not in opened]
+    if missing:
+        opened.update({row.code: row for row in await _find_accounts(connection, recorded.book_id, missing)})
+    for account in wanted:
+        _require_same(account, opened[account.code])
+    return [opened[account.code] for account in wanted]
+
+
+async def find_account(connection: Connection, book_id: int, code: str) -> Account:
+    """
+    Return the account *code*.
+
+    Raises:
+        UnknownAccount: there is none (``ledger.unknown_account``).
+    """
+    found = await _find_accounts(connection, book_id, [code])
+    if not found:
+        raise UnknownAccount(field="account", account=code)
+    return found[0]
+
+
+async def list_accounts(connection: Connection, book_id: int, after: str, count: int) -> list[Account]:
+    """Return *count* accounts whose codes sort behind *after*, in order of code."""
+    return await _list_accounts(connection, book_id, after, count)
+
+
+async def close_account(connection: Connection, recorded: Recorded, code: str) -> Account:
+    """
+    Close an account: no transfer whose place in the order is later touches it.
+
+    Takes the book's gate exclusively, so it waits for the batches under way and those that follow see it.
+
+    Raises:
+        UnknownAccount: there is none (``ledger.unknown_account``).
+        AccountClosed: it was closed before (``ledger.account_closed``).
+    """
+    await _take_gate_exclusively(connection, recorded.book_id)
+    account = await find_account(connection, recorded.book_id, code)
+    if account.closed_at is not None:
+        raise AccountClosed(field="account", account=code)
+    await _insert_closing(connection, recorded.book_id, account.account_id, recorded.message_place, recorded.at)
+    await _bump_epoch(connection, recorded.book_id)
+    return await find_account(connection, recorded.book_id, code)
+
+
+def _require_same(wanted: NewAccount, found: Account) -> None:
+    for name in ("asset", "min_balance", "max_balance"):
+        if getattr(wanted, name) != getattr(found, name):
+            raise AccountExists(field=name, account=wanted.code, differs=name)
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedAccounts:
+    """
+    What one process remembers of a book's accounts, as columns sorted by id; never changed, only replaced.
+
+    Right as long as the book's epoch is the one it was read at: accounts never change otherwise, and one
+    that is missing here is looked up.
+    """
+
+    epoch: int = -1
+    ids: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    assets: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    lowest: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    highest: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    closed: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    def missing(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return those of *wanted* (ascending, distinct) that are not remembered."""
+        return wanted[~self.known(wanted)]
+
+    def known(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Say of each id whether it is remembered."""
+        if not len(self.ids):
+            return np.zeros(len(wanted), np.bool_)
+        return np.equal(self.ids[self.places(wanted)], wanted)
+
+    def places(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+        """Return where each id stands in the columns; meaningless for one that is not known."""
+        return np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
+
+    def assets_of(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        """Return the asset of each id; 0, which is none, for one that is not remembered."""
+        if not len(self.ids):
+            return np.zeros(len(wanted), np.int32)
+        return np.where(self.known(wanted), self.assets[self.places(wanted)], np.int32(0))
+
+    def with_rows(self, rows: Sequence[tuple[int, int, int | None, int | None, bool]]) -> "RememberedAccounts":
+        """Remember more accounts: id, asset, lowest and highest balance, closed."""
+        if not rows:
+            return self
+        ids, assets, lowest, highest, closed = zip(*rows, strict=True)
+        all_ids = np.concatenate([self.ids, np.array(ids, np.int64)])
+        order = np.argsort(all_ids, kind="stable")
+        below = np.array([UNLIMITED_BELOW if bound is None else bound for bound in lowest], np.int64)
+        above = np.array([UNLIMITED_ABOVE if bound is None else bound for bound in highest], np.int64)
+        return RememberedAccounts(
+            self.epoch,
+            all_ids[order],
+            np.concatenate([self.assets, np.array(assets, np.int32)])[order],
+            np.concatenate([self.lowest, below])[order],
+            np.concatenate([self.highest, above])[order],
+            np.concatenate([self.closed, np.array(closed, np.bool_)])[order],
+        )

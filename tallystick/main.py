@@ -1,0 +1,278 @@
+"""The composition root: what a process of Tallystick is made of, and how it starts and ends."""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+import uvicorn
+
+from tallystick.api.rest.app import make_app
+from tallystick.api.rest.serve import server_config
+from tallystick.clock import SystemClock
+from tallystick.db.connect import LOST_CONNECTION, faults_told, open_pool
+from tallystick.db.embedded import EmbeddedServer, serving, shipped_binaries
+from tallystick.db.migrate import migrate, require_prepared
+from tallystick.errors import Kind, TallystickError
+from tallystick.ids import uuid7
+from tallystick.ledger.books import list_books, open_book
+from tallystick.operations.run import Operations
+from tallystick.operations.sealing import Sealing
+from tallystick.operations.table import TABLE
+from tallystick.operations.work_payments import take_over_payments, work_payments
+from tallystick.payments.providers import protocol
+from tallystick.payments.providers.sandbox import process as sandbox
+from tallystick.payments.providers.sandbox.client import SandboxProvider
+from tallystick.security.keys import hash_of, make_key
+from tallystick.security.model import OPERATOR
+from tallystick.settings import Settings
+
+_log = structlog.get_logger()
+
+FIRST_BOOK = "main"
+POOL_SIZE = 12
+_CLOSE_SECONDS = 10
+_Done = TypeVar("_Done")
+
+
+class PortTaken(TallystickError):
+    """Nothing can listen on {host}:{port} ({reason}); stop what does, or set TALLYSTICK_PORT."""
+
+    code = "up.port_taken"
+    kind = Kind.CONFLICT
+
+
+class StoreRefused(TallystickError):
+    """PostgreSQL answers, and refuses: {reason}."""
+
+    code = "store.refused"
+    kind = Kind.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The operations on an open store; ``server`` is None where PostgreSQL is the operator's own."""
+
+    operations: Operations
+    server: EmbeddedServer | None
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What there is to say when the server is up."""
+
+    address: str
+    first_key: str | None
+    """The first administrator's key, at the first start only."""
+    store: Store
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: Settings, *, attach: bool = True) -> AsyncIterator[Store]:
+    """
+    Open the store that *settings* name, starting the embedded server if they name none.
+
+    The embedded one is brought up to this version; one of the operator's own must have been (`tallystick migrate`).
+
+    Raises:
+        TallystickError: ``store.…``, with what to do.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        server = None
+        url = settings.postgres_url
+        if url is None:
+            binaries = settings.postgres_binaries or shipped_binaries()
+            server = await stack.enter_async_context(serving(settings.data_directory, binaries, attach=attach))
+            url = server.url
+            await prepare(url)
+        with _refusals_told():
+            pool = await open_pool(url, size=POOL_SIZE)
+            stack.push_async_callback(_close, pool)
+            await require_prepared(pool)
+        operations = Operations(pool, SystemClock(), TABLE)
+        yield Store(operations, server, url)
+
+
+async def prepare(url: str) -> list[str]:
+    """
+    Bring the database at *url* up to this version and return the names of the migrations applied now.
+
+    Raises:
+        TallystickError: ``store.…``, with what is in the way.
+    """
+    with _refusals_told():
+        return await migrate(url)
+
+
+async def up(settings: Settings, announce: Callable[[Started], None], stop: asyncio.Event | None = None) -> None:
+    """
+    Serve REST, seal, and carry payments through, until a signal (or *stop*) says to end; then leave nothing running.
+
+    Raises:
+        TallystickError: it cannot start: ``store.…``, ``up.port_taken``.
+    """
+    stop = stop or asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    listener = _listen(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(listener.close)
+        host, port = listener.getsockname()[:2]
+        started = await _unless(stop, _start(settings, stack, f"http://{host}:{port}"))
+        if started is None:
+            return
+        server = _Server(server_config(make_app(started.store.operations)))
+        stack.push_async_callback(_cancel, [asyncio.create_task(_end(server, stop))])
+        announce(started)
+        await server.serve(sockets=[listener])
+
+
+async def _start(settings: Settings, stack: contextlib.AsyncExitStack, address: str) -> Started:
+    """Start all that stands behind the address; *stack* ends it."""
+    store = await stack.enter_async_context(open_store(settings, attach=False))
+    provider, beside = await stack.enter_async_context(_provider(settings))
+    store.operations.resources[protocol.Provider] = provider
+    first_key = await _ensure_first_book(store.operations)
+    if store.server is not None:
+        await take_over_payments(store.operations)
+    workers = [*_workers(settings, store), *beside]
+    stack.push_async_callback(_cancel, [asyncio.create_task(_keep_going(*worker)) for worker in workers])
+    return Started(address, first_key, store)
+
+
+async def ensure_book(operations: Operations, name: str) -> str | None:
+    """Open the book *name* if need be; return a new administrator's key if it has none, and None otherwise."""
+    await operations.work(lambda connection: open_book(connection, name, operations.clock.now()))
+    if await operations.call(OPERATOR, name, "security.list_keys", "", {}):
+        return None
+    key = make_key()
+    fields = {"name": "first administrator", "scopes": ["*"], "sha256": hash_of(key).hex()}
+    await operations.call(OPERATOR, name, "security.create_key", str(uuid7()), fields)
+    return key
+
+
+async def _ensure_first_book(operations: Operations) -> str | None:
+    """
+    At the first start, open the first book; return its first key, None ever after.
+
+    A first start that died between the book and its key is made good by the next.
+    """
+    books = await operations.work(list_books)
+    if books and FIRST_BOOK not in {book.name for book in books}:
+        return None
+    return await ensure_book(operations, FIRST_BOOK)
+
+
+def keys_directory(settings: Settings) -> Path:
+    """Return where the keys of the logs are."""
+    return settings.data_directory / "keys"
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers: when to end is decided in `up`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - the base class has no types for it
+        """Leave the signals alone."""
+        yield
+
+
+async def _end(server: uvicorn.Server, stop: asyncio.Event) -> None:
+    """Let the server finish what it is answering once *stop* is set."""
+    await stop.wait()
+    server.should_exit = True
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, _Done]) -> _Done | None:
+    """Run *work* to its end, or cancel it when *stop* is set first and return None."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not working.done():
+        await _cancel([working])
+        return None
+    await _cancel([stopping])
+    return working.result()
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Turn what PostgreSQL says when it is opened into errors of ours."""
+    try:
+        with faults_told():
+            yield
+    except asyncpg.PostgresError as error:
+        raise StoreRefused(reason=error) from error
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Take the port first of all: when it is taken, nothing else has been started."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise PortTaken(host=settings.host, port=settings.port, reason=error.strerror) from error
+    return listener
+
+
+Worker = tuple[str, Callable[[], Awaitable[None]]]
+
+
+@contextlib.asynccontextmanager
+async def _provider(settings: Settings) -> AsyncIterator[tuple[protocol.Provider, list[Worker]]]:
+    """Reach the provider that is set, or start the sandbox beside the server, with the worker that keeps it there."""
+    if settings.provider_url is not None:
+        async with SandboxProvider(settings.provider_url, settings.provider_secret or "") as client:
+            yield client, []
+        return
+    settings.data_directory.mkdir(parents=True, exist_ok=True)
+    secret = secrets.token_urlsafe(32)
+    process = await sandbox.start(settings.data_directory / "sandbox.jsonl", secret)
+    try:
+        async with SandboxProvider(process.url, secret) as client:
+            yield client, [("sandbox", process.keep_alive)]
+    finally:
+        await process.stop()
+
+
+def _workers(settings: Settings, store: Store) -> list[Worker]:
+    sealing = Sealing(store.operations, keys_directory(settings), settings.log_origin)
+    workers: list[Worker] = [("sealing", sealing.run), ("payments", lambda: work_payments(store.operations))]
+    if store.server is not None:
+        workers.append(("postgres", store.server.keep_alive))
+    return workers
+
+
+async def _keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run a worker for as long as the server runs: what it trips over is told, and it starts again."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - one worker's fault must not end the others
+            _log.exception("worker starts again", worker=name)
+        await asyncio.sleep(1)
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    """Close the connections; those that are not given back in time are cut."""
+    try:
+        await asyncio.wait_for(pool.close(), _CLOSE_SECONDS)
+    except (TimeoutError, *LOST_CONNECTION):
+        pool.terminate()

@@ -1,0 +1,1 @@
+"""Operations: the one table of all that a caller can do, and the one door through which changes enter."""

@@ -1,0 +1,95 @@
+"""The catalog's operations: meters, and prices versioned in time."""
+
+import datetime as dt
+from typing import Annotated, Any
+
+import msgspec
+
+from tallystick.catalog import list_catalog
+from tallystick.catalog.define_meter import define_meter
+from tallystick.catalog.list_catalog import MetersPage, PricesPage
+from tallystick.catalog.model import Aggregation, Meter, PriceVersion
+from tallystick.catalog.set_price import set_price
+from tallystick.operations.ledger import AssetCode, PageSize
+from tallystick.operations.model import Call, Input, Operation
+
+CatalogCode = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_.-]{0,62}$")]
+"""The code of a product, a charge or a meter."""
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
+DEFAULT_PRODUCT = "api"
+
+
+class MeterInput(Input, frozen=True):
+    """A meter: it counts the events of a type, or adds up one of their quantities."""
+
+    code: CatalogCode
+    name: Name
+    """What it counts, in the plural, as invoices print it: ``requests``."""
+    event_type: Name
+    aggregation: Aggregation
+    quantity: Name | None = None
+    """Which quantity a sum adds up."""
+
+
+class PriceInput(Input, frozen=True):
+    """A version of a charge's price, in force from ``effective_at`` until the next."""
+
+    charge: CatalogCode
+    effective_at: Instant
+    name: Name
+    asset: AssetCode
+    price: dict[str, Any]
+    """One of the charge models of rating, every number as decimal text."""
+    meter: CatalogCode | None = None
+    """Left out exactly for a flat price."""
+    product: CatalogCode = DEFAULT_PRODUCT
+
+
+class CatalogPageInput(Input, frozen=True):
+    """Which page: what sorts behind the cursor."""
+
+    after: Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^\x00]*$")] = ""
+    limit: PageSize = 100
+
+
+async def define(call: Call, request: MeterInput) -> Meter:
+    """Define a meter, or find it defined the same."""
+    wanted = Meter(request.code, request.name, request.event_type, request.aggregation, request.quantity)
+    return await define_meter(call.connection, call.recorded, wanted)
+
+
+async def list_meters(call: Call, request: CatalogPageInput) -> MetersPage:
+    """Return a page of meters in order of code."""
+    return await list_catalog.list_meters(call.connection, call.book.book_id, request.after, request.limit)
+
+
+async def append_price(call: Call, request: PriceInput) -> PriceVersion:
+    """Set what a charge costs from an instant on; invoices that were made stay as they are."""
+    wanted = PriceVersion(
+        request.product,
+        request.charge,
+        request.effective_at,
+        request.name,
+        request.meter,
+        request.asset,
+        request.price,
+    )
+    return await set_price(call.connection, call.recorded, wanted)
+
+
+async def list_prices(call: Call, request: CatalogPageInput) -> PricesPage:
+    """Return a page of price versions by product, charge and instant."""
+    return await list_catalog.list_prices(call.connection, call.book.book_id, request.after, request.limit)
+
+
+OPERATIONS = [
+    Operation("catalog.define_meter", MeterInput, Meter, "catalog:write", "POST /meters", define),
+    Operation(
+        "catalog.list_meters", CatalogPageInput, MetersPage, "catalog:read", "GET /meters", list_meters, reads=True
+    ),
+    Operation("catalog.set_price", PriceInput, PriceVersion, "catalog:write", "POST /prices", append_price),
+    Operation(
+        "catalog.list_prices", CatalogPageInput, PricesPage, "catalog:read", "GET /prices", list_prices, reads=True
+    ),
+]

@@ -1,0 +1,173 @@
+"""A month's invoices from first to last: chunk by chunk, restartable at any point."""
+
+import asyncio
+import datetime as dt
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from tallystick.ids import uuid7
+from tallystick.invoicing.draft import UsageNotSettled
+from tallystick.invoicing.model import Drafted, Issued, LateUsage, SetAside
+from tallystick.operations.catalog import DEFAULT_PRODUCT
+from tallystick.operations.invoicing import DEFAULT_SERIES, MAX_DRAFTS
+from tallystick.operations.run import Operations, as_input
+from tallystick.security.model import Principal
+
+Stage = Literal["drafting", "waiting", "issuing"]
+Progress = Callable[[Stage, int], None]
+"""
+Told after each chunk what is being done, and how many customers or invoices are done so far.
+
+While usage is not settled: that it waits, and for how many seconds so far.
+"""
+
+_FIRST_PAUSE = dt.timedelta(milliseconds=50)
+_LONGEST_PAUSE = dt.timedelta(seconds=2)
+
+
+class MonthRun(msgspec.Struct, frozen=True):
+    """What one run did; together with what earlier runs did, the month is complete."""
+
+    month: str
+    customers: int
+    """How many have usage in the month."""
+    drafted: int
+    """How many invoices are new, and how many this run found drafted."""
+    known: int
+    issued: int
+    failed: list[SetAside]
+    """The customers who could not be invoiced; the next run tries them again."""
+    late_events: int
+    """How many events of the month came after the invoices they belong on, and are on none yet."""
+    totals: dict[str, int]
+    """What this run issued, in minor units by asset."""
+    first_number: str | None
+    last_number: str | None
+
+
+class MonthTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """How a month is invoiced."""
+
+    zone: str = "UTC"
+    product: str = DEFAULT_PRODUCT
+    series: str = DEFAULT_SERIES
+    terms_days: int = 30
+    draft_chunk: int = MAX_DRAFTS
+    issue_chunk: int = 500
+    patience: dt.timedelta = dt.timedelta(seconds=30)
+    """How long a chunk waits for transactions that usage was recorded behind."""
+
+
+STANDARD = MonthTerms()
+
+
+def _say_nothing(_stage: Stage, _done: int) -> None:
+    """Keep progress to oneself."""
+
+
+async def run_month(
+    operations: Operations,
+    principal: Principal,
+    book: str,
+    month: str,
+    terms: MonthTerms = STANDARD,
+    progress: Progress = _say_nothing,
+) -> MonthRun:
+    """
+    Draft and issue the invoices of *month* for every customer with usage in it.
+
+    Each chunk is one transaction, and each does only what is not done: killed anywhere and run again, or run
+    twice at once, every customer has each invoice once. All terms are judged before anything is written.
+
+    Raises:
+        TallystickError: of ``invoicing.draft`` and ``invoicing.issue``; what was done before it stays done.
+    """
+    whose = {"month": month, "zone": terms.zone, "product": terms.product}
+    to_draft = {**whose, "terms_days": terms.terms_days, "limit": terms.draft_chunk}
+    to_issue = {**whose, "series": terms.series, "limit": terms.issue_chunk}
+    as_input(operations.find("invoicing.draft"), to_draft)
+    as_input(operations.find("invoicing.issue"), to_issue)
+
+    drafted = await _draft_all(operations, principal, book, to_draft, terms.patience, progress)
+    issued = await _issue_all(operations, principal, book, to_issue, progress)
+    late: LateUsage = await operations.call(principal, book, "invoicing.late_usage", "", whose)
+    totals: Counter[str] = Counter()
+    for chunk in issued:
+        totals.update(chunk.totals)
+    return MonthRun(
+        month=month,
+        customers=sum(chunk.customers for chunk in drafted),
+        drafted=sum(chunk.drafted for chunk in drafted),
+        known=sum(chunk.known for chunk in drafted),
+        issued=sum(chunk.issued for chunk in issued),
+        failed=[one for chunk in drafted for one in chunk.failed],
+        late_events=late.events,
+        totals=dict(totals),
+        first_number=next((chunk.first_number for chunk in issued if chunk.issued), None),
+        last_number=next((chunk.last_number for chunk in reversed(issued) if chunk.issued), None),
+    )
+
+
+async def _draft_all(
+    operations: Operations,
+    principal: Principal,
+    book: str,
+    request: dict[str, Any],
+    patience: dt.timedelta,
+    progress: Progress,
+) -> list[Drafted]:
+    chunks: list[Drafted] = []
+    after: str | None = "0"
+    while after is not None:
+        chunk = await _draft_settled(operations, principal, book, {**request, "after": after}, patience, progress)
+        chunks.append(chunk)
+        progress("drafting", sum(one.customers for one in chunks))
+        after = chunk.next
+    return chunks
+
+
+async def _draft_settled(
+    operations: Operations,
+    principal: Principal,
+    book: str,
+    request: dict[str, Any],
+    patience: dt.timedelta,
+    progress: Progress,
+) -> Drafted:
+    """Draft a chunk once its usage is settled; when that takes longer than *patience*, let the error through."""
+    waited, pause = dt.timedelta(), _FIRST_PAUSE
+    while True:
+        try:
+            drafted: Drafted = await operations.call(principal, book, "invoicing.draft", _fresh_key(), request)
+        except UsageNotSettled:
+            if waited >= patience:
+                raise
+            progress("waiting", waited // dt.timedelta(seconds=1))
+            pause = min(pause, patience - waited)
+            await asyncio.sleep(pause.total_seconds())
+            waited, pause = waited + pause, min(2 * pause, _LONGEST_PAUSE)
+        else:
+            return drafted
+
+
+async def _issue_all(
+    operations: Operations, principal: Principal, book: str, request: dict[str, Any], progress: Progress
+) -> list[Issued]:
+    chunks: list[Issued] = []
+    after: uuid.UUID | None = None
+    while not chunks or after is not None:
+        given = {**request, "after": after}
+        chunk: Issued = await operations.call(principal, book, "invoicing.issue", _fresh_key(), given)
+        chunks.append(chunk)
+        progress("issuing", sum(one.issued for one in chunks))
+        after = chunk.next
+    return chunks
+
+
+def _fresh_key() -> str:
+    """Make a message id of its own for each chunk: what is done once is guarded by the facts, not by the message."""
+    return f"invoicing-month-{uuid7()}"

@@ -1,0 +1,381 @@
+"""
+Run: the only door for a change, and the only place where a transaction begins, commits or is rolled back.
+
+    authorise ─ find the message ─┬─ kept before: its first answer again (or a conflict)
+                                  └─ new: the verb, then the message with its answer, then commit
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import asyncpg
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tallystick.clock import Clock
+from tallystick.db.connect import StoreBusy, StoreFull, StoreUnreachable, faults_told
+from tallystick.db.queries import Connection
+from tallystick.db.retry import RUN_AGAIN
+from tallystick.errors import InvalidInput, Kind, TallystickError, every_error
+from tallystick.journal.keep import ToKeep, find_kept, keep, require_same
+from tallystick.journal.model import Kept, Message, message
+from tallystick.ledger.books import Book, find_book
+from tallystick.operations.model import Answer, Call, Operation
+from tallystick.security.authorise import authorise
+from tallystick.security.model import SYSTEM, Principal
+
+_Done = TypeVar("_Done")
+_TRIES = 8
+_MOST_TOGETHER = 1_000
+_MOST_WAITING = 20_000
+"""So many messages may wait to be run together; those beyond are told that the store is busy."""
+RESERVED = "tallystick:"
+"""How the ids of the product's own messages begin, so that no caller's message can stand in their place."""
+_GATHERERS = 2
+"""How many gathered transactions are under way at once: one waits for the disk while the other is made."""
+_LONGEST_ID = 255
+_KEPT_KINDS = {Kind.INVALID, Kind.NOT_FOUND, Kind.CONFLICT, Kind.REFUSED}
+"""Refusals that are answers: the same message will get the same one. Others leave no trace and may be sent again."""
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+
+
+class UnknownOperation(TallystickError):
+    """There is no operation {operation}."""
+
+    code = "unknown_operation"
+    kind = Kind.NOT_FOUND
+
+
+class KeptRefusal(TallystickError):
+    """The message was refused before, by a version that had other words for it."""
+
+    code = "journal.kept_refusal"
+    kind = Kind.REFUSED
+
+
+class IdNotAcceptable(TallystickError):
+    """A message's id has 1 to 255 printable characters and does not begin with `tallystick:`."""
+
+    code = "journal.id_not_acceptable"
+    kind = Kind.INVALID
+
+
+class _DryRun(Exception):
+    """The verb went well and nothing shall be kept: rolls the transaction back, with the answer in hand."""
+
+    def __init__(self, answer: bytes) -> None:
+        """Carry the answer out of the transaction."""
+        super().__init__()
+        self.answer = answer
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A message that waits to be run together with others."""
+
+    message: Message
+    principal: Principal
+    input: Any
+    answered: asyncio.Future[Answer]
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """The messages of one operation and book that wait, and how many transactions work them off."""
+
+    waiting: deque[_Waiting] = field(default_factory=deque)
+    gatherers: int = 0
+
+
+@dataclass(slots=True)
+class Operations:
+    """The operations table with the store it works on; one per process."""
+
+    pool: asyncpg.Pool
+    clock: Clock
+    table: dict[str, Operation]
+    resources: dict[type, Any] = field(default_factory=dict)
+    """What continuations reach for outside the store, by type: the payment provider."""
+    _books: dict[str, Book] = field(default_factory=dict)
+    _gatherings: dict[tuple[str, str], _Gathering] = field(default_factory=dict)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(
+        self, principal: Principal, book: str, name: str, key: str, input_: object, *, dry_run: bool = False
+    ) -> Answer:
+        """
+        Do *name* on *book* once, however often the message *key* comes, and return the answer.
+
+        *input_* is JSON, as bytes or as the builtin values it stands for. A refusal is kept like any answer and raised
+        again for the same message. With *dry_run* everything is judged and nothing kept.
+
+        Raises:
+            TallystickError: of the operation, or that it was not allowed, or ``journal.id_reused``,
+                ``store.unreachable``, ``store.busy``, ``store.full``.
+        """
+        operation = self.find(name)
+        authorise(principal, operation.scope, book)
+        request = as_input(operation, input_)
+        if operation.reads:
+            return await self._read(principal, book, operation, request)
+        _require_acceptable(key, principal)
+        asked = _message(book, key, operation, request)
+        if operation.together is not None and not dry_run:
+            return await self._run_together(principal, book, operation, asked, request)
+        answer = await self._run_alone(principal, book, operation, asked, request, dry_run=dry_run)
+        if operation.then is None or dry_run:
+            return answer
+        value = msgspec.json.decode(answer.body, type=operation.output)
+        return Answer(_encoder.encode(await operation.then(self, principal, book, value)), answer.replayed)
+
+    async def call(self, principal: Principal, book: str, name: str, key: str, input_: object) -> Any:  # noqa: ANN401 - the table says it
+        """Run and return the answer as the operation's output class, for callers in the same process."""
+        answer = await self.run(principal, book, name, key, input_)
+        return msgspec.json.decode(answer.body, type=self.find(name).output)
+
+    async def work(self, verb: Callable[[Connection], Awaitable[_Done]]) -> _Done:
+        """
+        Run *verb* in a transaction of its own, for the product's workers: leases of jobs and the sealing of the log.
+
+        Not for what a caller asked for: that is a message, and goes through `run`.
+        """
+        async with self.pool.acquire() as connection, self.begin(connection):
+            return await verb(connection)
+
+    def begin(
+        self, connection: Connection, isolation: Literal["read_committed", "repeatable_read"] = "read_committed"
+    ) -> asyncpg.transaction.Transaction:
+        """Begin a transaction on a connection that a worker holds; as a context, it commits or rolls back at its end."""
+        return connection.transaction(isolation=isolation)
+
+    def find(self, name: str) -> Operation:
+        """
+        Return the operation *name*.
+
+        Raises:
+            UnknownOperation: the table has none (``unknown_operation``).
+        """
+        if name not in self.table:
+            raise UnknownOperation(operation=name)
+        return self.table[name]
+
+    async def _read(self, principal: Principal, book: str, operation: Operation, request: object) -> Answer:
+        with faults_told():
+            async with self.pool.acquire() as connection:
+                call = Call(connection, await self._book(connection, book), principal, self.clock.now(), _NO_HASHES)
+                return Answer(_encoder.encode(await _do(operation, call, request)), replayed=False)
+
+    async def _run_alone(
+        self, principal: Principal, book: str, operation: Operation, asked: Message, request: object, *, dry_run: bool
+    ) -> Answer:
+        for attempt in range(_TRIES):
+            try:
+                with faults_told():
+                    return await self._transact(principal, book, operation, asked, request, dry_run=dry_run)
+            except RUN_AGAIN:
+                await asyncio.sleep(0.005 * attempt)
+        raise StoreBusy
+
+    async def _transact(
+        self, principal: Principal, book: str, operation: Operation, asked: Message, request: object, *, dry_run: bool
+    ) -> Answer:
+        """Run one message in one transaction; a refusal is kept in a transaction of its own, after the rollback."""
+        async with self.pool.acquire() as connection:
+            at = self.clock.now()
+            found = await self._book(connection, book)
+            try:
+                async with connection.transaction():
+                    kept = (await find_kept(connection, found.book_id, [asked])).get(asked.key)
+                    if kept is None:
+                        call = Call(connection, found, principal, at, _hashes([asked]))
+                        answer = _encoder.encode(await _do(operation, call, request))
+                        if dry_run:
+                            raise _DryRun(answer)  # noqa: TRY301 - leaving the block by it is what rolls back
+                        outcome = ToKeep(0, asked, principal.name, refused=False, answer=answer)
+                        await keep(connection, found.book_id, [outcome], at)
+                        return Answer(answer, replayed=False)
+            except _DryRun as judged:
+                return Answer(judged.answer, replayed=False)
+            except TallystickError as error:
+                if error.kind in _KEPT_KINDS and not dry_run:
+                    async with connection.transaction():
+                        await keep(connection, found.book_id, [_refusal(0, asked, principal, error)], at)
+                raise
+        return _replay(kept, asked)
+
+    async def _run_together(
+        self, principal: Principal, book: str, operation: Operation, asked: Message, request: object
+    ) -> Answer:
+        gathering = self._gatherings.setdefault((book, operation.name), _Gathering())
+        if len(gathering.waiting) >= _MOST_WAITING:
+            raise StoreBusy
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        gathering.waiting.append(_Waiting(asked, principal, request, answered))
+        if gathering.gatherers < _GATHERERS:
+            gathering.gatherers += 1
+            task = asyncio.create_task(self._work_off(book, operation, gathering))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await answered
+
+    async def _work_off(self, book: str, operation: Operation, gathering: _Gathering) -> None:
+        """Run what waits, as many at once as there are, until nothing does."""
+        try:
+            while gathering.waiting:
+                count = min(len(gathering.waiting), _MOST_TOGETHER)
+                taken = [gathering.waiting.popleft() for _ in range(count)]
+                await self._answer_all(book, operation, taken)
+        finally:
+            gathering.gatherers -= 1
+
+    async def _answer_all(self, book: str, operation: Operation, taken: list[_Waiting]) -> None:
+        """
+        Run all in one transaction; when that fails, each in its own, so that none suffers for another.
+
+        When the store is away all are told so at once.
+        """
+        outcomes: Sequence[Answer | BaseException]
+        try:
+            with faults_told():
+                outcomes = await self._transact_together(book, operation, taken)
+        except (StoreUnreachable, StoreFull) as fault:
+            outcomes = [fault] * len(taken)
+        except Exception:  # noqa: BLE001 - whatever it is, each is told by itself what is wrong with it
+            outcomes = [await self._outcome_alone(book, operation, one) for one in taken]
+        for one, outcome in zip(taken, outcomes, strict=True):
+            _answer(one.answered, outcome)
+
+    async def _outcome_alone(self, book: str, operation: Operation, one: _Waiting) -> Answer | BaseException:
+        try:
+            return await self._run_alone(one.principal, book, operation, one.message, one.input, dry_run=False)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the one who waits must hear of it
+            return error
+
+    async def _transact_together(
+        self, book: str, operation: Operation, taken: Sequence[_Waiting]
+    ) -> list[Answer | BaseException]:
+        """Run many messages in one transaction and say what became of each."""
+        async with self.pool.acquire() as connection:
+            at = self.clock.now()
+            found = await self._book(connection, book)
+            async with connection.transaction():
+                kept = await find_kept(connection, found.book_id, [one.message for one in taken])
+                fresh = _first_of_each_key([one for one in taken if one.message.key not in kept])
+                outcomes: dict[int, Answer | BaseException] = {}
+                if fresh and operation.together is not None:
+                    call = Call(connection, found, fresh[0].principal, at, _hashes([one.message for one in fresh]))
+                    values = await operation.together(call, [one.input for one in fresh])
+                    to_keep = [_outcome(place, one, value) for place, (one, value) in
+                               enumerate(zip(fresh, values, strict=True))]  # fmt: skip
+                    await keep(connection, found.book_id, to_keep, at)
+                    for one, value, kept_now in zip(fresh, values, to_keep, strict=True):
+                        outcomes[id(one)] = (
+                            value if isinstance(value, TallystickError) else Answer(kept_now.answer, replayed=False)
+                        )
+                        kept[one.message.key] = Kept(0, 0, one.message.key, "", "", one.message.hash, b"",
+                                                     kept_now.refused, kept_now.answer, at)  # fmt: skip
+        return [outcomes[id(one)] if id(one) in outcomes else _replay_or_error(kept[one.message.key], one.message)
+                for one in taken]  # fmt: skip
+
+    async def _book(self, connection: Connection, name: str) -> Book:
+        if name not in self._books:
+            self._books[name] = await find_book(connection, name)
+        return self._books[name]
+
+
+def as_input(operation: Operation, input_: object) -> Any:  # noqa: ANN401 - the operation says which class
+    """
+    Read *input_* as the operation's input class.
+
+    Raises:
+        InvalidInput: a field is missing, unknown, or breaks its rule (``invalid_input``).
+    """
+    try:
+        if isinstance(input_, bytes):
+            return msgspec.json.decode(input_, type=operation.input)
+        return msgspec.convert(input_, operation.input)
+    except msgspec.ValidationError as error:
+        rule, _, where = str(error).partition(" - at `$")
+        raise InvalidInput(field=where.rstrip("`").lstrip(".") or None, rule=rule) from error
+    except msgspec.DecodeError as error:
+        raise InvalidInput(rule=f"The body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidInput(rule="The body is nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(rule=f"The body is not UTF-8: byte {error.start} does not fit") from error
+
+
+def _require_acceptable(key: str, principal: Principal) -> None:
+    if not 1 <= len(key) <= _LONGEST_ID or not key.isprintable():
+        raise IdNotAcceptable(field="id")
+    if key.startswith(RESERVED) and principal is not SYSTEM:
+        raise IdNotAcceptable(field="id")
+
+
+def _message(book: str, key: str, operation: Operation, request: object) -> Message:
+    try:
+        return message(book, key, operation.name, request if operation.kept is None else operation.kept(request))
+    except TypeError as error:  # a float in a part of the input that has no type of its own
+        raise InvalidInput(rule=str(error)) from error
+
+
+async def _do(operation: Operation, call: Call, request: object) -> object:
+    if operation.together is None:
+        return await operation.verb(call, request) if operation.verb is not None else None
+    value = (await operation.together(call, [request]))[0]
+    if isinstance(value, TallystickError):
+        raise value
+    return value
+
+
+def _first_of_each_key(taken: Sequence[_Waiting]) -> list[_Waiting]:
+    return list({one.message.key: one for one in reversed(taken)}.values())[::-1]
+
+
+def _outcome(place: int, one: _Waiting, value: object) -> ToKeep:
+    if isinstance(value, TallystickError):
+        return _refusal(place, one.message, one.principal, value)
+    return ToKeep(place, one.message, one.principal.name, refused=False, answer=_encoder.encode(value))
+
+
+def _refusal(place: int, asked: Message, principal: Principal, error: TallystickError) -> ToKeep:
+    answer = _encoder.encode({"code": error.code, "message": error.message, "field": error.field})
+    return ToKeep(place, asked, principal.name, refused=True, answer=answer)
+
+
+def _replay(kept: Kept, asked: Message) -> Answer:
+    """Return the first answer again, or raise the first refusal again."""
+    require_same(kept, asked)
+    if not kept.refused:
+        return Answer(kept.answer, replayed=True)
+    refusal = msgspec.json.decode(kept.answer)
+    classes = {error.code: error for error in every_error()}
+    raise classes.get(refusal["code"], KeptRefusal).again(refusal["message"], refusal["field"])
+
+
+def _replay_or_error(kept: Kept, asked: Message) -> Answer | BaseException:
+    try:
+        return _replay(kept, asked)
+    except TallystickError as error:
+        return error
+
+
+def _answer(answered: "asyncio.Future[Answer]", outcome: Answer | BaseException) -> None:
+    if answered.cancelled():
+        return
+    if isinstance(outcome, BaseException):
+        answered.set_exception(outcome)
+    else:
+        answered.set_result(outcome)
+
+
+def _hashes(messages: Sequence[Message]) -> npt.NDArray[np.void]:
+    return np.frombuffer(b"".join(one.hash for one in messages), dtype="V32")
+
+
+_NO_HASHES = np.empty(0, dtype="V32")

@@ -1,0 +1,1 @@
+"""Payments: money taken through an outside provider, exactly once."""

@@ -1,0 +1,1 @@
+"""Rating: a price and a quantity become one line of money that explains itself. Pure."""

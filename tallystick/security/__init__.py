@@ -1,0 +1,1 @@
+"""Security: who a caller is, and what it may do."""

@@ -1,0 +1,1 @@
+"""Usage: billable events, each once; what they add up to."""

@@ -1,0 +1,157 @@
+"""Read a usage file: events in chunks, in bounded memory, and by line what could not be read."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from tallystick.usage.decode.cloudevents import (
+    MAX_DOCUMENT,
+    CloudEvents,
+    DocumentTooLarge,
+    document_batches,
+    is_document,
+)
+from tallystick.usage.decode.combined_log import CombinedLog
+from tallystick.usage.decode.csv import Csv, CsvMapping, InvalidMapping
+from tallystick.usage.decode.decoded import Decoded, Decoder, Malformed
+from tallystick.usage.decode.detect import Format, detect_format, named_format
+from tallystick.usage.decode.json_lines import JsonLines
+from tallystick.usage.decode.line_ids import LineIds
+from tallystick.usage.decode.open_file import Batch, UsageFile
+from tallystick.usage.model import UsageEvent
+
+CHUNK = 5000
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What the next lines of a file held: ``lines == len(events) + len(malformed) + skipped``."""
+
+    events: list[UsageEvent]
+    malformed: list[Malformed]
+    """In order of line."""
+    lines: int
+    """How many lines this chunk took; of a JSON array, how many elements."""
+    skipped: int
+    """Lines that are neither event nor malformed: blank ones, and the header of a CSV file."""
+    bytes_read: int
+    """How far the file on disk has been read by now, for a progress bar that ends at *size*."""
+    size: int
+    """Bytes on disk when the file was opened."""
+    format: Format
+    unfinished: int | None = None
+    """In the last chunk: the number of a last line that was left, since more of it may be on its way."""
+
+
+def read_events(
+    path: Path | str,
+    *,
+    format: str | None = None,  # noqa: A002 - what callers call it
+    mapping: CsvMapping | None = None,
+    complete: bool = False,
+    chunk: int = CHUNK,
+) -> Iterator[Chunk]:
+    """
+    Read the usage file at *path*, *chunk* lines at a time; format None tells it from the content.
+
+    A last line without a line break is left, unless it is a whole JSON object, the file is gzip, or *complete* says
+    that nothing more will be written to it: half a line would be an event, and the whole line another one later.
+
+    The file is opened at once, so a file that cannot be read at all is refused before the first chunk.
+
+    Raises:
+        TallystickError: usage.unreadable_file, usage.empty_file, usage.not_a_text_file, usage.unknown_format,
+            usage.invalid_mapping, usage.document_too_large; and after the chunks before the damage usage.damaged_file.
+    """
+    wanted = named_format(format) if format is not None else None
+    if mapping is not None:
+        wanted = wanted or Format.CSV
+        if wanted is not Format.CSV:
+            raise InvalidMapping(rule=f"only CSV has columns, and the format is {wanted}")
+    file = UsageFile(Path(path), complete=complete)
+    try:
+        found = wanted or detect_format(file.head, file.path.name)
+    except BaseException:
+        file.close()
+        raise
+    return _chunks(file, found, mapping, chunk)
+
+
+def _chunks(file: UsageFile, form: Format, mapping: CsvMapping | None, count: int) -> Iterator[Chunk]:
+    with file:
+        if form is Format.CLOUDEVENTS and is_document(file.head):
+            yield from _document_chunks(file, count)
+            return
+        decoder = _decoder(form, mapping)
+        for batch in file.batches(count, _shows_its_end(form)):
+            yield _chunk(file, form, batch, decoder.decode(batch))
+        if file.unfinished is not None:
+            yield _last_chunk(file, form)
+
+
+def _chunk(file: UsageFile, form: Format, batch: Batch, decoded: Decoded) -> Chunk:
+    """Put together what a batch gave; its bad lines stood there empty, and so were counted as skipped."""
+    malformed = decoded.malformed
+    if batch.bad:
+        malformed = sorted([*malformed, *(Malformed(number, why) for number, why in batch.bad.items())])
+    return Chunk(
+        events=decoded.events,
+        malformed=malformed,
+        lines=len(batch.lines),
+        skipped=decoded.skipped - len(batch.bad),
+        bytes_read=file.position,
+        size=file.size,
+        format=form,
+    )
+
+
+def _last_chunk(file: UsageFile, form: Format) -> Chunk:
+    """Say which line was left for the next run."""
+    return Chunk([], [], 0, 0, file.position, file.size, form, unfinished=file.unfinished)
+
+
+def _document_chunks(file: UsageFile, count: int) -> Iterator[Chunk]:
+    text = file.read_all(MAX_DOCUMENT)
+    if text is None:
+        raise DocumentTooLarge(limit=MAX_DOCUMENT)
+    if not file.stood_still():
+        file.unfinished = 1
+        yield _last_chunk(file, Format.CLOUDEVENTS)
+        return
+    for batch in document_batches(text, count):
+        yield _chunk(file, Format.CLOUDEVENTS, batch, CloudEvents().decode(batch))
+
+
+def _shows_its_end(form: Format) -> Callable[[bytes], bool]:
+    """Return what says of a line without its line break whether it is whole for certain."""
+    return _is_object if form in {Format.JSON_LINES, Format.CLOUDEVENTS} else _never
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        _object.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _never(_: bytes) -> bool:
+    """Say no: a number, a name or a field of one's own may go on."""
+    return False
+
+
+def _decoder(form: Format, mapping: CsvMapping | None) -> Decoder:
+    """Return what reads the lines of one file in this format."""
+    match form:
+        case Format.COMBINED | Format.COMMON:
+            return CombinedLog(combined=form is Format.COMBINED, ids=LineIds())
+        case Format.CSV:
+            return Csv(mapping, ids=LineIds())
+        case Format.JSON_LINES:
+            return JsonLines(ids=LineIds())
+        case Format.CLOUDEVENTS:
+            return CloudEvents()

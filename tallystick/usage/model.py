@@ -1,0 +1,198 @@
+"""What one piece of usage is, and the rules it must keep."""
+
+import datetime as dt
+import re
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from tallystick.errors import Kind, TallystickError
+
+Quantity = int | Decimal
+
+DEFAULT_TYPE = "http.request"
+MAX_TEXT = 255
+MAX_DIGITS = 30
+MAX_QUANTITIES = 32
+MAX_EVIDENCE = 2**16
+
+_DECIMAL = re.compile(r"([0-9]+)(?:\.([0-9]+))?", re.ASCII)
+_QUANTITY_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}", re.ASCII)
+_PLACE_IN_JSON = re.compile(r"(.*) - at `(?:key in )?\$\.?(.*)`", re.DOTALL)
+
+
+class InvalidEvent(TallystickError):
+    """Not a usage event: {place} {rule}."""
+
+    code: ClassVar[str] = "usage.invalid_event"
+    kind: ClassVar[Kind] = Kind.INVALID
+
+    def __init__(self, field: str, rule: str) -> None:
+        """Name the *field* at fault and the *rule* that it breaks, worded so that it follows the name."""
+        self.reason = f"{field} {rule}"
+        """Field and rule without the words before them."""
+        self.rule = rule
+        super().__init__(field=field, place=field, rule=rule)
+
+
+class UsageEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """
+    One piece of usage, checked: who, what, when, how much.
+
+    It can be in no reference cycle, so the garbage collector is spared millions of them.
+
+    Building one checks nothing: what comes from outside passes ``check_event`` or a decoder of files first.
+    """
+
+    id: str
+    """Unique in the book for ever; the same id again is the same event."""
+    customer: str
+    type: str
+    at: dt.datetime
+    """Aware, in UTC."""
+    quantities: dict[str, Quantity]
+    """By name; exact, never negative. Whole numbers are ints."""
+    status: int | None = None
+    """Evidence for the billable rule (the HTTP status); never stored. None: nobody said."""
+    resource: str | None = None
+    """Evidence for the billable rule (the request target); never stored. None: nobody said."""
+
+
+class GivenEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A usage event as JSON brings it, its shape checked and its rules not yet; see ``check_event``."""
+
+    customer: str
+    at: Annotated[dt.datetime, msgspec.Meta(tz=True)]
+    id: str | None = None
+    type: str = DEFAULT_TYPE
+    quantities: dict[str, int | str] = {}
+    """Integers, or decimals in strings; a JSON number with a fraction is refused: it need not be exact."""
+    status: int | None = None
+    resource: str | None = None
+
+
+_given = msgspec.json.Decoder(GivenEvent)
+
+
+def decode_event(raw: bytes, *, otherwise_id: str | None = None) -> UsageEvent:
+    """
+    Read one event from JSON; *otherwise_id* is its id if it brings none.
+
+    Raises:
+        InvalidEvent: usage.invalid_event, naming field and rule.
+    """
+    try:
+        given = _given.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise name_flaw(error) from error
+    return check_event(given, otherwise_id=otherwise_id)
+
+
+def check_event(given: GivenEvent, *, otherwise_id: str | None = None) -> UsageEvent:
+    """
+    Hold *given* against every rule and return it as an event; *otherwise_id* is its id if it brings none.
+
+    Raises:
+        InvalidEvent: usage.invalid_event, naming field and rule.
+    """
+    identifier = given.id if given.id is not None else otherwise_id
+    if identifier is None:
+        raise InvalidEvent("id", "is missing")
+    if given.status is not None and not 0 <= given.status <= 999:  # noqa: PLR2004 - three digits (RFC 9110 §15)
+        raise InvalidEvent("status", "must be from 0 to 999")
+    if given.resource is not None and len(given.resource) > MAX_EVIDENCE:
+        raise InvalidEvent("resource", f"must have at most {MAX_EVIDENCE} characters")
+    return UsageEvent(
+        id=check_text("id", identifier),
+        customer=check_text("customer", given.customer),
+        type=check_text("type", given.type),
+        at=check_instant("at", given.at),
+        quantities=check_quantities(given.quantities),
+        status=given.status,
+        resource=given.resource,
+    )
+
+
+def check_text(field: str, text: str) -> str:
+    """
+    Return *text* if a name may look like that.
+
+    Raises:
+        InvalidEvent: it is empty, longer than 255 characters, or has a NUL.
+    """
+    if not 1 <= len(text) <= MAX_TEXT:
+        raise InvalidEvent(field, f"must have from 1 to {MAX_TEXT} characters")
+    if "\0" in text:
+        raise InvalidEvent(field, "must not contain a NUL")
+    return text
+
+
+def check_instant(field: str, instant: dt.datetime) -> dt.datetime:
+    """
+    Return *instant* in UTC.
+
+    Raises:
+        InvalidEvent: it has no time zone, or lies outside the years 1 to 9999 in UTC.
+    """
+    if instant.tzinfo is None:
+        raise InvalidEvent(field, "must name its time zone, as in 2015-05-17T10:05:03Z")
+    try:
+        return instant.astimezone(dt.UTC)
+    except OverflowError as error:
+        raise InvalidEvent(field, "must lie in the years 1 to 9999") from error
+
+
+def check_quantities(given: dict[str, int | str]) -> dict[str, Quantity]:
+    """
+    Return the quantities as exact numbers.
+
+    Raises:
+        InvalidEvent: there are too many, or one has a bad name or value.
+    """
+    if len(given) > MAX_QUANTITIES:
+        raise InvalidEvent("quantities", f"must be at most {MAX_QUANTITIES}")
+    for name in given:
+        if _QUANTITY_NAME.fullmatch(name) is None:
+            raise InvalidEvent("quantities", "must be named by 1 to 64 of A-Z a-z 0-9 _ . -, no digit first")
+    return {name: check_quantity(f"quantities.{name}", value) for name, value in given.items()}
+
+
+def check_quantity(field: str, value: int | str) -> Quantity:
+    """
+    Return *value* as an exact number: an int if it is written without a point.
+
+    Raises:
+        InvalidEvent: it is negative, is not a plain decimal number, or has more than 30 digits.
+    """
+    if isinstance(value, int):
+        if value < 0:
+            raise InvalidEvent(field, "must not be negative")
+        if value >= 10**MAX_DIGITS:
+            raise InvalidEvent(field, f"must have at most {MAX_DIGITS} digits")
+        return value
+    if len(value) > 2 * MAX_DIGITS:
+        raise InvalidEvent(field, f"must have at most {MAX_DIGITS} digits")
+    found = _DECIMAL.fullmatch(value)
+    if found is None:
+        raise InvalidEvent(field, "must be a number that is not negative, as in 12 or 0.5, without an exponent")
+    whole, fraction = found[1], found[2] or ""
+    if len(whole) + len(fraction) > MAX_DIGITS:
+        raise InvalidEvent(field, f"must have at most {MAX_DIGITS} digits")
+    return Decimal(value) if fraction else int(whole)
+
+
+def name_flaw(error: Exception) -> InvalidEvent:
+    """Say in our words what msgspec found wrong: the field, and the rule it breaks."""
+    text = str(error)
+    if not isinstance(error, msgspec.ValidationError):
+        return InvalidEvent("the text", f"is not JSON ({text[:200]})")
+    found = _PLACE_IN_JSON.fullmatch(text)
+    rule, field = (found[1], found[2]) if found else (text, "")
+    if "`int | str`, got `float`" in rule:
+        rule = "must be an integer, or a decimal in a string: a JSON number with a fraction need not be exact"
+    elif "timezone component" in rule:
+        rule = "must name its time zone, as in 2015-05-17T10:05:03Z"
+    else:
+        rule = f"does not fit: {rule[:200]}"
+    return InvalidEvent(field or "the object", rule)

@@ -1,0 +1,81 @@
+"""The how-to pages run, each on a data directory or a PostgreSQL of its own."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tallystick.db.embedded import EmbeddedServer, shipped_binaries
+from tests.docs.runnable import ROOT, free_port, missing_lines, open_directory, run_steps, steps_of
+
+HOW_TO = ROOT / "docs" / "how-to"
+
+
+@pytest.mark.parametrize("page", ["import-usage.md", "keys-and-scopes.md"])
+def test_a_how_to_prints_what_it_says(page: str) -> None:
+    """Whoever follows the page in a fresh data directory sees what it shows."""
+    with open_directory() as directory:
+        text = (HOW_TO / page).read_text("utf-8")
+        _require_runs(
+            f"```sh\ntallystick book create main\n```\n{text}", directory, {"TALLYSTICK_DATA": str(directory / "data")}
+        )
+
+
+def test_a_postgresql_of_ones_own_is_used_as_the_page_says() -> None:
+    """A separate PostgreSQL, reached over TCP: prepared by its owner, used by a login that can rewrite nothing."""
+    with open_directory() as directory, _postgresql(directory) as (address, binaries):
+        text = (HOW_TO / "own-postgres.md").read_text("utf-8")
+        assert "db.example.com" in text
+        environment = {"TALLYSTICK_DATA": str(directory / "data"), "PGPATH": str(binaries)}
+        _require_runs(
+            f"```sh\nPATH=$PGPATH:$PATH\n```\n{text.replace('db.example.com', address)}", directory, environment
+        )
+        assert not (directory / "data" / "postgres").exists()
+
+
+def _require_runs(text: str, directory: Path, environment: dict[str, str]) -> None:
+    steps = steps_of(text)
+    ran = run_steps(steps, directory, environment)
+    for step, output in zip(steps, ran.printed, strict=True):
+        missing = missing_lines(step.expected, output)
+        assert not missing, f"{step.commands}\nprinted\n{output}\nand not {missing}"
+    assert ran.status == 0, ran.printed
+
+
+@contextmanager
+def _postgresql(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Run a PostgreSQL that Tallystick does not know as its own; give its address and its programs."""
+    port = free_port()
+    made = EmbeddedServer(directory / "elsewhere", shipped_binaries())
+    made._prepare_directory()
+    made._initialise()
+    with subprocess.Popen(
+        [
+            made.binaries / "postgres",
+            "-D",
+            made._cluster,
+            "-k",
+            made.socket_directory,
+            "-p",
+            str(port),
+            "-c",
+            "fsync=off",
+        ],
+        cwd=made.directory,
+        stderr=subprocess.DEVNULL,
+        **made._identity(),
+    ) as process:
+        try:
+            _await_ready(made.binaries / "pg_isready", port)
+            yield f"127.0.0.1:{port}", made.binaries
+        finally:
+            process.terminate()
+
+
+def _await_ready(pg_isready: Path, port: int) -> None:
+    deadline = time.monotonic() + 30
+    while subprocess.run([pg_isready, "-q", "-h", "127.0.0.1", "-p", str(port)], check=False).returncode:
+        assert time.monotonic() < deadline

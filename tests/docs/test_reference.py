@@ -1,0 +1,36 @@
+"""The reference pages are what the program says of itself."""
+
+import pytest
+
+from docs.generate import MEANINGS, PAGES, pages
+from tallystick.errors import Kind
+from tallystick.operations.table import TABLE
+from tallystick.settings import VARIABLES
+
+WRITTEN = pages()
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_page_checked_in_is_the_one_generated(name: str) -> None:
+    """Whoever changes an operation, an error or a setting changes its page, and sees it in the same commit."""
+    assert (PAGES / name).read_text(encoding="utf-8") == WRITTEN[name], "run: python -m docs.generate"
+
+
+def test_no_page_is_left_over() -> None:
+    """The folder holds what is generated and nothing else."""
+    assert {path.name for path in PAGES.iterdir()} == set(WRITTEN)
+
+
+def test_nothing_that_a_caller_can_use_is_left_out() -> None:
+    """Every operation with a route, every variable and every kind of error has its place."""
+    offered = [one.name for one in TABLE.values() if one.route]
+    assert [name for name in offered if f"\n## {name}\n" not in WRITTEN["operations.md"]] == []
+    assert [name for name in VARIABLES if f"`{name}`" not in WRITTEN["settings.md"]] == []
+    assert set(MEANINGS) == set(Kind)
+
+
+def test_what_only_workers_do_is_not_offered() -> None:
+    """The reference is for callers: an operation without a route is none of theirs."""
+    inner = [one.name for one in TABLE.values() if not one.route]
+    assert inner
+    assert [name for name in inner if f"\n## {name}\n" in WRITTEN["operations.md"]] == []

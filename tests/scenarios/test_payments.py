@@ -1,0 +1,505 @@
+"""Money is taken exactly once, and none is lost, whatever fails between customer, house and provider."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from tallystick.errors import TallystickError
+from tallystick.ids import uuid7
+from tallystick.ledger.accounts import Recorded, close_account
+from tallystick.operations.carry_payments import printable
+from tallystick.operations.invoicing_month import run_month
+from tallystick.operations.work_payments import carry_on, work_payments_once
+from tallystick.payments.model import PaymentOutput
+from tallystick.payments.providers import protocol
+from tallystick.payments.providers.sandbox import process as sandbox
+from tallystick.payments.providers.sandbox.client import SandboxProvider
+from tallystick.payments.providers.sandbox.faults import Fault, FaultKind
+from tallystick.payments.providers.sandbox.register import Call
+from tallystick.payments.step import claim_jobs
+from tallystick.security.model import OPERATOR, SYSTEM, Principal
+from tests.conftest import House
+from tests.db.priced_usage import use
+from tests.scenarios.paying import Died, Shop, Till, open_shop_at, open_till
+
+NOTHING_HAPPENED = [FaultKind.ERROR_BEFORE, FaultKind.DROP_BEFORE, FaultKind.TIMEOUT_BEFORE]
+IT_HAPPENED = [FaultKind.ERROR_AFTER, FaultKind.DROP_AFTER, FaultKind.TIMEOUT_AFTER]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def till(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Till]:
+    """Start one sandbox for all shops of this file: starting one takes longer than most of what is tested."""
+    async with open_till(tmp_path_factory.mktemp("till")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def shop(house: House, till: Till) -> AsyncIterator[Shop]:
+    """Open a shop whose customer owes for three requests."""
+    async with open_shop_at(house, till) as opened:
+        yield opened
+
+
+async def require_paid_once(shop: Shop) -> None:
+    """Hold provider, ledger, invoice and receipts against each other."""
+    total = shop.invoice.total
+    assert await shop.captured() == total
+    invoice = await shop.reread()
+    assert (invoice.status, invoice.outstanding) == ("paid", 0)
+    assert (await shop.do("ledger.balance", account="providers/sandbox/USD")).balance == -total
+    assert len((await shop.do("receipts.list")).items) == 1
+
+
+async def test_a_payment_goes_from_start_to_receipt(shop: Shop) -> None:
+    """Start gives the provider's transaction, post takes the money and gives the receipt."""
+    started = await shop.start()
+    assert (started.status, started.amount) == ("opened", shop.invoice.total)
+    assert started.transaction_id
+    assert started.token
+    done = await shop.post(started)
+    assert done.status == "settled"
+    assert done.receipt_id
+    await require_paid_once(shop)
+
+
+async def test_the_same_messages_take_the_money_once(shop: Shop) -> None:
+    """A customer who presses every button three times pays once and gets one receipt."""
+    started = [await shop.start() for _ in range(3)]
+    assert len({one.transaction_id for one in started}) == 1
+    done = [await shop.post(started[0]) for _ in range(3)]
+    assert {one.receipt_id for one in done} == {done[0].receipt_id}
+    await shop.post(started[0], key="another message")
+    await require_paid_once(shop)
+
+
+@pytest.mark.parametrize("kind", [*NOTHING_HAPPENED, *IT_HAPPENED])
+async def test_a_lost_answer_to_create_opens_one_transaction(shop: Shop, kind: FaultKind) -> None:
+    """Whether the provider acted or not before the answer was lost, asking again opens one transaction."""
+    await shop.control.order([Fault(Call.CREATE, kind)])
+    assert (await shop.start()).status == "started"
+    started = await shop.start()
+    assert started.status == "opened"
+    assert len(await shop.transactions()) == 1
+    await shop.post(started)
+    await require_paid_once(shop)
+
+
+@pytest.mark.parametrize("kind", [*NOTHING_HAPPENED, *IT_HAPPENED])
+async def test_a_lost_answer_to_capture_is_found_out(shop: Shop, kind: FaultKind) -> None:
+    """Whether the money was taken or not before the answer was lost, a worker finds out, and it is taken once."""
+    started = await shop.start()
+    await shop.control.order([Fault(Call.CAPTURE, kind)])
+    assert (await shop.post(started)).status == "submitted"
+    await shop.wait_and_work()
+    assert (await shop.do("payments.find", payment_id=str(started.payment_id))).status == "settled"
+    await require_paid_once(shop)
+
+
+async def test_an_outcome_that_stays_unknown_is_asked_for_again(shop: Shop) -> None:
+    """A provider that does not answer is asked until it does; meanwhile the payment is neither settled nor failed."""
+    started = await shop.start()
+    await shop.control.order([Fault(Call.CAPTURE, FaultKind.DROP_AFTER)])
+    await shop.control.order([Fault(Call.FIND, FaultKind.DROP_BEFORE)] * 2)
+    for _ in range(3):
+        assert (await shop.do("payments.find", payment_id=str(started.payment_id))).status in {"opened", "submitted"}
+        await shop.post(started) if not await shop.captured() else await shop.wait_and_work()
+    await shop.wait_and_work()
+    await require_paid_once(shop)
+
+
+STEPS = [
+    ("payments.start", "after"),
+    ("payments.find_whole", "before"),
+    ("payments.open", "before"),
+    ("payments.open", "after"),
+    ("payments.post", "after"),
+    ("payments.statement", "before"),
+    ("payments.settle", "before"),
+    ("payments.settle", "after"),
+]
+
+
+@pytest.mark.parametrize("dies", STEPS, ids=" ".join)
+async def test_a_death_at_any_step_loses_nothing(shop: Shop, dies: tuple[str, str]) -> None:
+    """The process dies just before or after each step; the worker and the customer's second try make it whole."""
+    shop.operations.dies = dies
+    try:
+        started = await shop.start()
+        await shop.post(started)
+    except Died:
+        pass
+    shop.operations.dies = None
+    await shop.wait_and_work()
+    started = await shop.start()
+    await shop.post(started)
+    await require_paid_once(shop)
+
+
+async def test_a_decline_takes_nothing_and_frees_the_invoice(shop: Shop) -> None:
+    """A declined payment fails with the bank's reason, and another can be started at once."""
+    await shop.control.order([Fault(Call.CAPTURE, FaultKind.DECLINE)])
+    failed = await shop.post(await shop.start())
+    assert failed.status == "failed"
+    assert "declined" in str(failed.reason)
+    assert await shop.captured() == 0
+    await shop.post(await shop.start("second"), "second post")
+    await require_paid_once(shop)
+
+
+async def test_two_payments_do_not_take_the_same_money(shop: Shop) -> None:
+    """While one payment covers the invoice another cannot start, so that nobody pays twice."""
+    await shop.start("one tab")
+    with pytest.raises(TallystickError) as refused:
+        await shop.start("another tab")
+    assert refused.value.code == "payments.under_way"
+
+
+async def test_a_payment_that_nobody_completes_expires(shop: Shop) -> None:
+    """Half an hour later the invoice can be paid anew, and the old transaction takes nothing any more."""
+    abandoned = await shop.start()
+    await shop.wait_and_work(seconds=31 * 60)
+    with pytest.raises(TallystickError) as refused:
+        await shop.post(abandoned)
+    assert refused.value.code == "payments.ended"
+    await shop.post(await shop.start("again"), "again post")
+    await require_paid_once(shop)
+
+
+async def test_without_an_invoice_the_one_due_first_is_paid(shop: Shop) -> None:
+    """P1's four fields are enough."""
+    started = await shop.do("payments.start", "plain", **shop.request)
+    assert started.invoice_id == shop.invoice.id
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "field"),
+    [
+        ({"amount": 74}, "payments.differs", "amount"),
+        ({"user": "eve"}, "payments.differs", "user"),
+        ({"email": "eve@example.com"}, "payments.differs", "email"),
+        ({"payment_type": "debit"}, "payments.differs", "payment_type"),
+        ({"transaction_id": "nonsense"}, "payments.unknown_payment", "transaction_id"),
+        ({"payment_type": "cash"}, "invalid_input", "payment_type"),
+        ({"email": "no address"}, "invalid_input", "email"),
+        ({"timestamp": "2015-06-02T10:00:00"}, "invalid_input", "timestamp"),
+        ({"amount": 0}, "invalid_input", "amount"),
+        ({"amount": 0.5}, "invalid_input", "amount"),
+        ({"card": "4242"}, "invalid_input", None),
+    ],
+)
+async def test_bad_completion_is_refused(shop: Shop, changed: dict[str, object], code: str, field: str | None) -> None:
+    """What does not fit the payment that was started names the field, and takes nothing."""
+    started = await shop.start()
+    fields = {**shop.request, "transaction_id": started.transaction_id, "amount": started.amount, **changed}
+    with pytest.raises(TallystickError) as refused:
+        await shop.do("payments.post", **fields)
+    assert (refused.value.code, refused.value.field) == (code, field)
+    assert await shop.captured() == 0
+
+
+RECORDER = Principal("key:recorder", "main", frozenset({"usage:write"}))
+NONSENSE = {"source": "x", "events": [{"nonsense": 1}]}
+
+
+async def record_under(shop: Shop, key: str, principal: Principal = RECORDER) -> None:
+    """Send a message of another operation under *key*; it may be refused, and kept nevertheless."""
+    with contextlib.suppress(TallystickError):
+        await shop.operations.run(principal, "main", "usage.record", key, NONSENSE)
+
+
+@pytest.mark.parametrize("prefix", ["", "tallystick:"])
+@pytest.mark.parametrize("step", ["open", "settle"])
+async def test_no_caller_can_take_the_ids_of_the_workers_messages(shop: Shop, step: str, prefix: str) -> None:
+    """Whoever may write anything in the book cannot stop a payment by using the id of a worker's message."""
+    await shop.control.order([Fault(Call.CREATE, FaultKind.DROP_AFTER)])
+    started = await shop.start()
+    await record_under(shop, f"{prefix}{step}:{started.payment_id}")
+    await shop.post(await shop.start())
+    await require_paid_once(shop)
+
+
+async def test_a_message_in_the_place_of_the_settlement_is_not_taken_for_one(shop: Shop) -> None:
+    """Should another message ever have the settlement's id, the payment stays unknown, and the log says so."""
+    started = await shop.start()
+    await record_under(shop, f"tallystick:settle:{started.payment_id}", SYSTEM)
+    with capture_logs() as said:
+        assert (await shop.post(started)).status == "submitted"
+    assert [(one["log_level"], one["payment"], one["code"]) for one in said] == [
+        ("error", str(started.payment_id), "journal.id_reused")
+    ]
+
+
+@pytest.mark.parametrize("account", ["providers/sandbox/USD", "unallocated/USD", "invoice"])
+async def test_no_caller_opens_or_closes_the_accounts_of_payments(shop: Shop, account: str) -> None:
+    """Whoever may write the ledger neither takes the accounts that payments need beforehand, nor closes them amid one."""
+    code = shop.invoice.account if account == "invoice" else account
+    with pytest.raises(TallystickError) as opening:
+        await shop.do("ledger.open_account", account=code, asset="USD", min_balance=0)
+    started = await shop.start()
+    with pytest.raises(TallystickError) as closing:
+        await shop.do("ledger.close_account", account=code)
+    assert {opening.value.code, closing.value.code} == {"ledger.own_account"}
+    await shop.post(started)
+    await require_paid_once(shop)
+
+
+async def close_behind(shop: Shop, account: str) -> None:
+    """Close an account as no caller can."""
+    recorded = Recorded(1, 0, shop.clock.now())
+    await shop.operations.work(lambda connection: close_account(connection, recorded, account))
+
+
+@pytest.mark.parametrize("account", ["providers/sandbox/USD", "unallocated/USD"])
+async def test_no_money_is_taken_that_could_not_arrive(shop: Shop, account: str) -> None:
+    """Where an account that the money needs is closed, the completion is refused, may be sent again, and takes nothing."""
+    started = await shop.start()
+    await close_behind(shop, account)
+    with pytest.raises(TallystickError) as refused:
+        await shop.post(started)
+    assert refused.value.code == "payments.accounts_unusable"
+    assert refused.value.kind.retry_helps
+    assert (await shop.status(started), await shop.captured()) == ("opened", 0)
+
+
+@pytest.mark.parametrize("account", ["providers/sandbox/USD", "invoice"])
+async def test_a_submitted_payment_takes_nothing_once_an_account_is_closed(shop: Shop, account: str) -> None:
+    """The accounts are looked at before every try to take the money, not only when the customer asks for it."""
+    started = await shop.start()
+    await shop.control.order([Fault(Call.CAPTURE, FaultKind.DROP_BEFORE)])
+    await shop.post(started)
+    await close_behind(shop, shop.invoice.account if account == "invoice" else account)
+    with capture_logs() as said:
+        await shop.wait_and_work()
+    assert ("error", "payments.accounts_unusable") in {(one["log_level"], one["code"]) for one in said}
+    assert (await shop.status(started), await shop.captured()) == ("submitted", 0)
+
+
+async def test_money_that_was_taken_and_cannot_be_posted_is_told_again_and_again(shop: Shop) -> None:
+    """It is neither forgotten nor called failed: each try is an error in the log, until somebody sees to it."""
+    started = await shop.start()
+    await shop.control.order([Fault(Call.CAPTURE, FaultKind.DROP_AFTER)])
+    await shop.post(started)
+    await close_behind(shop, "providers/sandbox/USD")
+    for _ in range(3):
+        with capture_logs() as said:
+            await shop.wait_and_work()
+        assert [(one["log_level"], one["payment"], one["status"]) for one in said] == [
+            ("error", str(started.payment_id), "submitted")
+        ]
+    assert (await shop.status(started), await shop.captured()) == ("submitted", started.amount)
+
+
+async def test_what_was_paid_otherwise_meanwhile_is_unallocated(shop: Shop) -> None:
+    """When the invoice was paid otherwise before the money is posted, the money is kept apart for the customer."""
+    started = await shop.start()
+    await shop.control.order([Fault(Call.CAPTURE, FaultKind.DROP_AFTER)])
+    await shop.post(started)
+    await shop.do("ledger.open_account", account="bank", asset="USD")
+    transfer = {"debit": "bank", "credit": shop.invoice.account, "amount": started.amount}
+    await shop.do("ledger.transfer", id=str(uuid7()), **transfer)
+    await shop.wait_and_work()
+    assert await shop.status(started) == "settled"
+    assert (await shop.do("ledger.balance", account="unallocated/USD")).balance == started.amount
+
+
+async def test_a_provider_that_does_not_know_the_transaction_proves_nothing(shop: Shop, tmp_path: Path) -> None:
+    """One of two nodes whose providers differ does not fail what the other's provider has taken."""
+    started = await shop.start()
+    await shop.control.order([Fault(Call.CAPTURE, FaultKind.DROP_AFTER)])
+    await shop.post(started)
+    own = shop.operations.resources[protocol.Provider]
+    secret = secrets.token_urlsafe(16)
+    other = await sandbox.start(tmp_path / "other.jsonl", secret)
+    try:
+        async with SandboxProvider(other.url, secret, 0.5) as provider:
+            shop.operations.resources[protocol.Provider] = provider
+            await shop.wait_and_work()
+            assert (await shop.post(started)).status == "submitted"
+    finally:
+        await other.stop()
+    shop.operations.resources[protocol.Provider] = own
+    await shop.wait_and_work()
+    await require_paid_once(shop)
+
+
+class Refusing:
+    """A provider that refuses to open anything, after whatever happens meanwhile."""
+
+    name = "sandbox"
+
+    def __init__(self, reason: str, meanwhile: Any = None) -> None:  # noqa: ANN401 - any coroutine function
+        """Refuse for *reason*, once *meanwhile* has happened."""
+        self.reason, self.meanwhile = reason, meanwhile
+
+    async def create(self, _: protocol.CreateRequest) -> protocol.ProviderTransaction:
+        """Refuse."""
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        raise protocol.ProviderRefused(reason=self.reason)
+
+
+async def test_a_refusal_to_open_ends_only_what_nobody_has_opened(shop: Shop) -> None:
+    """A refusal that is answered late does not fail a payment that was opened by another try meanwhile."""
+    await shop.control.order([Fault(Call.CREATE, FaultKind.DROP_BEFORE)])
+    await shop.start()
+    own = shop.operations.resources[protocol.Provider]
+
+    async def open_it() -> None:
+        shop.operations.resources[protocol.Provider] = own
+        assert (await shop.start()).status == "opened"
+
+    shop.operations.resources[protocol.Provider] = Refusing("no", open_it)
+    started = await shop.start()
+    assert (started.status, await shop.status(started)) == ("opened", "opened")
+    await shop.control.order([Fault(Call.CAPTURE, FaultKind.DECLINE)])
+    assert (await shop.post(started)).status == "failed"
+
+
+@pytest.mark.parametrize("reason", ["blocked\nsee our terms", "\x00\x1b[31m", "n\u2028o", "x" * 1000, "\n"])
+async def test_a_refusal_in_any_characters_ends_the_payment(shop: Shop, reason: str) -> None:
+    """Whatever a provider's reason is made of, the payment fails and the invoice is free again."""
+    own = shop.operations.resources[protocol.Provider]
+    shop.operations.resources[protocol.Provider] = Refusing(reason)
+    failed = await shop.start()
+    assert failed.status == "failed"
+    assert str(failed.reason).isprintable()
+    shop.operations.resources[protocol.Provider] = own
+    await shop.post(await shop.start("again"), "again post")
+    await require_paid_once(shop)
+
+
+def test_a_reason_fits_on_a_line() -> None:
+    """A provider's reason becomes one line that can be printed, and is never empty."""
+    assert printable("blocked\r\n see\tterms\x00") == "blocked see terms"
+    assert printable("\n\x1b") == "no reason given"
+    assert len(printable("x" * 1000)) == 255
+
+
+async def test_a_worker_does_not_expire_what_was_opened_a_moment_ago(shop: Shop) -> None:
+    """Between a worker's claim and its turn the customer's second try opens the payment; it has half an hour then."""
+    await shop.control.order([Fault(Call.CREATE, FaultKind.DROP_BEFORE)])
+    await shop.start()
+    shop.clock.at += dt.timedelta(seconds=31)
+    jobs = await shop.operations.work(lambda connection: claim_jobs(connection, shop.clock.now(), 50))
+    started = await shop.start()
+    for book, payment_id, _ in jobs:
+        await carry_on(shop.operations, book, payment_id)
+        await shop.do("payments.expire", payment_id=str(payment_id))  # nor would it, had the worker asked
+    assert await shop.status(started) == "opened"
+    await shop.wait_and_work(31 * 60)
+    assert await shop.status(started) == "failed"
+
+
+async def test_what_fails_again_and_again_is_tried_less_and_less_often(shop: Shop) -> None:
+    """After each try the next comes later, a quarter of an hour later at most; a step forward begins anew."""
+    await shop.control.order([Fault(Call.CREATE, FaultKind.ERROR_BEFORE)] * 8)
+    await shop.start()
+    pauses = []
+    for _ in range(7):
+        due = await shop.operations.pool.fetchval("SELECT leased_until FROM payment_job")
+        pauses.append((due - shop.clock.at).total_seconds())
+        shop.clock.at = due - dt.timedelta(microseconds=1)
+        assert await work_payments_once(shop.operations) == 0
+        shop.clock.at = due
+        assert await work_payments_once(shop.operations) == 1
+    assert pauses == [30, 30, 60, 120, 240, 480, 900]
+    assert (await shop.start()).status == "opened"
+    assert await shop.operations.pool.fetchval("SELECT attempts FROM payment_job") == 0
+
+
+class Garbled:
+    """A provider whose answers the store cannot hold, to the first that asks; the next one is served."""
+
+    name = "sandbox"
+
+    def __init__(self, own: protocol.Provider, victim: str, error: Exception | None = None) -> None:
+        """Answer as *own* does, but for the payment *victim*."""
+        self.own, self.victim, self.error = own, victim, error
+
+    async def create(self, request: protocol.CreateRequest) -> protocol.ProviderTransaction:
+        """Answer."""
+        opened = await self.own.create(request)
+        if request.reference != self.victim:
+            return opened
+        if self.error is not None:
+            raise self.error
+        return protocol.ProviderTransaction(
+            opened.id, "to\0ken", opened.reference, opened.status, opened.amount, opened.currency
+        )
+
+
+@pytest.mark.parametrize("error", [None, asyncpg.DataError("ada@example.com"), RuntimeError("ada@example.com")])
+async def test_one_payment_that_cannot_go_on_does_not_end_the_worker(shop: Shop, error: Exception | None) -> None:
+    """A fault on one payment is that payment's; the others of the round go on, and no customer is named in the log."""
+    await shop.control.order([Fault(Call.CREATE, FaultKind.DROP_BEFORE)] * 2)
+    half: dict[str, Any] = {**shop.request, "invoice_id": str(shop.invoice.id), "amount": 1}
+    victim, other = [await shop.do("payments.start", key, **half) for key in ("victim", "other")]
+    own = shop.operations.resources[protocol.Provider]
+    shop.operations.resources[protocol.Provider] = Garbled(own, str(victim.payment_id), error)
+    with capture_logs() as said:
+        await shop.wait_and_work()
+    assert [await shop.status(one) for one in (victim, other)] == ["started", "opened"]
+    assert [(one["log_level"], one["payment"]) for one in said] == [("error", str(victim.payment_id))]
+    assert "ada" not in str(said)
+    shop.operations.resources[protocol.Provider] = own
+    await shop.wait_and_work()
+    assert await shop.status(victim) == "opened"
+
+
+class Together:
+    """A provider that answers nobody until all have asked."""
+
+    name = "sandbox"
+
+    def __init__(self, own: protocol.Provider, count: int) -> None:
+        """Wait for *count*."""
+        self.own, self.all_here = own, asyncio.Barrier(count)
+
+    async def create(self, request: protocol.CreateRequest) -> protocol.ProviderTransaction:
+        """Answer, once all are here."""
+        async with asyncio.timeout(5):
+            await self.all_here.wait()
+        return await self.own.create(request)
+
+
+async def test_a_slow_provider_does_not_hold_up_one_payment_for_another(shop: Shop) -> None:
+    """A worker carries on all that it has taken at once, and takes no more than it can carry on at once."""
+    await shop.control.order([Fault(Call.CREATE, FaultKind.DROP_BEFORE)] * 12)
+    one_cent: dict[str, Any] = {**shop.request, "invoice_id": str(shop.invoice.id), "amount": 1}
+    started = [await shop.do("payments.start", **one_cent) for _ in range(12)]
+    own = shop.operations.resources[protocol.Provider]
+    shop.operations.resources[protocol.Provider] = Together(own, 10)
+    await shop.wait_and_work()
+    statuses = [await shop.status(one) for one in started]
+    assert (statuses.count("opened"), statuses.count("started")) == (10, 2)
+
+
+async def test_only_its_customer_pays_an_invoice(shop: Shop) -> None:
+    """Another user is refused by name of the field, and starts nothing."""
+    fields = {**shop.request, "user": "customer-001", "invoice_id": str(shop.invoice.id)}
+    with pytest.raises(TallystickError) as refused:
+        await shop.do("payments.start", **fields)
+    assert (refused.value.code, refused.value.field) == ("payments.differs", "user")
+    assert await shop.transactions() == []
+
+
+async def test_an_invoice_that_is_being_paid_is_not_the_one_due_first(shop: Shop, house: House) -> None:
+    """Without an invoice the next one is paid while the first is; when all are, the customer is told to wait."""
+    await use(house, [(shop.invoice.customer, "2015-06-01T12:00:00Z")])
+    shop.clock.at = dt.datetime(2015, 7, 2, tzinfo=dt.UTC)
+    await run_month(shop.operations, OPERATOR, "main", "2015-06")
+    started: list[PaymentOutput] = [await shop.do("payments.start", **shop.request) for _ in range(2)]
+    assert started[0].invoice_id == shop.invoice.id
+    assert started[1].invoice_id != shop.invoice.id
+    with pytest.raises(TallystickError) as refused:
+        await shop.do("payments.start", **shop.request)
+    assert refused.value.code == "payments.under_way"

@@ -1,0 +1,174 @@
+"""What is no price and no quantity, each with the field and the rule that the answer names."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tallystick.errors import Kind
+from tallystick.money import MAX_AMOUNT, Asset, currency
+from tallystick.rating.check_number import InvalidPrice
+from tallystick.rating.model import PerUnit, Tier, Volume
+from tallystick.rating.rate import AmountTooLarge, InvalidQuantity, rate
+from tallystick.rating.read_price import price_to_builtins, read_price
+
+USD = currency("USD")
+
+BAD_PRICES = """
+    rate             | is required                     | {"model": "per_unit"}
+    model            | is required                     | {"rate": "1"}
+    model            | invalid value 'gratis'          | {"model": "gratis"}
+    price            | is not a field of this price    | {"model": "per_unit", "rate": "1", "price": "1"}
+    free_units       | is not a field of this price    | {"model": "flat", "amount": "1", "free_units": "1"}
+    rate             | not the JSON number 0.1         | {"model": "per_unit", "rate": 0.1}
+    rate             | not the JSON number 1.0         | {"model": "per_unit", "rate": 1.0}
+    rate             | not the JSON number 1e2         | {"model": "per_unit", "rate": 1e2}
+    rate             | not the JSON number 1e999       | {"model": "per_unit", "rate": 1e999}
+    tiers[0].rate    | not the JSON number 0.5         | {"model": "volume", "tiers": [{"up_to": null, "rate": 0.5}]}
+    rate             | must not be negative            | {"model": "per_unit", "rate": "-0.01"}
+    rate             | must be a plain decimal number  | {"model": "per_unit", "rate": "1e2"}
+    rate             | must be a plain decimal number  | {"model": "per_unit", "rate": "NaN"}
+    rate             | must be a plain decimal number  | {"model": "per_unit", "rate": "Infinity"}
+    rate             | must be a plain decimal number  | {"model": "per_unit", "rate": "1_000"}
+    rate             | must be a plain decimal number  | {"model": "per_unit", "rate": " 1"}
+    rate             | must be a plain decimal number  | {"model": "per_unit", "rate": "1\\n"}
+    rate             | must be a plain decimal number  | {"model": "per_unit", "rate": "\\u0661"}
+    rate             | must be a plain decimal number  | {"model": "per_unit", "rate": ".5"}
+    rate             | must be a plain decimal number  | {"model": "per_unit", "rate": ""}
+    rate             | got `bool`                      | {"model": "per_unit", "rate": true}
+    rate             | got `null`                      | {"model": "per_unit", "rate": null}
+    rate             | must have at most 30 digits     | {"model": "per_unit", "rate": "1234567890123456789012345678901"}
+    rate             | must have at most 30 digits     | {"model": "per_unit", "rate": "0.123456789012345678901234567890"}
+    rate             | must have at most 30 digits     | {"model": "per_unit", "rate": 1234567890123456789012345678901}
+    free_units       | must not be negative            | {"model": "per_unit", "rate": "1", "free_units": "-1"}
+    amount           | must not be negative            | {"model": "flat", "amount": "-1"}
+    size             | must be greater than 0          | {"model": "package", "size": "0", "rate": "1"}
+    size             | is required                     | {"model": "package", "rate": "1"}
+    unit.per         | must be greater than 0          | {"model": "per_unit", "rate": "1", "unit": {"per": "0", "name": "MB"}}
+    unit.name        | is required                     | {"model": "per_unit", "rate": "1", "unit": {"per": "10"}}
+    unit.name        | must have 1 to 64 printable     | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": " "}}
+    unit.name        | must have 1 to 64 printable     | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": "a\\u0000"}}
+    unit.name        | got `int`                       | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": 3}}
+    tiers            | must have 1 to 100 tiers        | {"model": "graduated", "tiers": []}
+    tiers            | got `object`                    | {"model": "graduated", "tiers": {}}
+    tiers[0].up_to   | is required                     | {"model": "graduated", "tiers": [{"rate": "1"}]}
+    tiers[0].fee     | is not a field of this price    | {"model": "graduated", "tiers": [{"up_to": null, "rate": "1", "fee": "1"}]}
+    tiers[0].up_to   | must be null                    | {"model": "graduated", "tiers": [{"up_to": "5", "rate": "1"}]}
+    tiers[0].up_to   | must be a number                | {"model": "volume", "tiers": [{"up_to": null, "rate": "1"}, {"up_to": null, "rate": "1"}]}
+    tiers[0].up_to   | must be greater than 0          | {"model": "volume", "tiers": [{"up_to": "0", "rate": "1"}, {"up_to": null, "rate": "1"}]}
+    tiers[1].up_to   | must be greater than 5          | {"model": "volume", "tiers": [{"up_to": "5", "rate": "1"}, {"up_to": "5.0", "rate": "1"}, {"up_to": null, "rate": "1"}]}
+    tiers[1].flat    | must not be negative            | {"model": "volume", "tiers": [{"up_to": "5", "rate": "1"}, {"up_to": null, "rate": "1", "flat": "-1"}]}
+    None             | got `array`                     | []
+    None             | must be JSON                    | {"model": "per_unit"
+    None             | must be JSON                    |
+"""
+
+BAD_ROWS = [[cell.strip() for cell in row.split("|", 2)] for row in BAD_PRICES.strip().splitlines()]
+
+
+@pytest.mark.parametrize(("field", "rule", "text"), BAD_ROWS)
+def test_a_bad_price_is_refused_by_field_and_rule(field: str, rule: str, text: str) -> None:
+    """The answer names the path of the field to blame and the rule it breaks."""
+    with pytest.raises(InvalidPrice) as caught:
+        read_price(text.encode())
+    assert str(caught.value.field) == field
+    assert rule in caught.value.message
+    assert (caught.value.code, caught.value.kind) == ("rating.invalid_price", Kind.INVALID)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b'{"model": "\xff"}', b"[" * 100_000, b"\x00" * 100])
+def test_bytes_that_are_no_json_are_refused_as_such(data: bytes) -> None:
+    """Malformed UTF-8, a binary file and endless nesting get the same clear answer as a typing error."""
+    with pytest.raises(InvalidPrice, match="must be JSON"):
+        read_price(data)
+
+
+def test_a_float_in_content_that_is_already_decoded_is_refused_too() -> None:
+    """Nobody gets a binary fraction past the door by decoding the JSON first."""
+    with pytest.raises(InvalidPrice) as caught:
+        read_price({"model": "volume", "tiers": [{"up_to": None, "rate": 0.5}]})
+    assert caught.value.field == "tiers[0].rate"
+
+
+def test_a_whole_json_number_is_exact_and_welcome() -> None:
+    """An integer loses nothing, so it is read as if it stood in quotes."""
+    assert read_price(b'{"model": "per_unit", "rate": 2}') == read_price(b'{"model": "per_unit", "rate": "2.00"}')
+
+
+def test_equal_prices_are_written_as_one_text() -> None:
+    """However a number was written, the price has one content and so one hash."""
+    written = [price_to_builtins(read_price({"model": "per_unit", "rate": text})) for text in ("0.10", "0.1", "00.100")]
+    assert written == [{"model": "per_unit", "rate": "0.1"}] * 3
+
+
+def test_a_price_made_in_code_is_held_to_the_same_rules() -> None:
+    """There is no way round the checks: a price that exists is valid."""
+    with pytest.raises(InvalidPrice):
+        PerUnit(rate=Decimal("NaN"))
+    with pytest.raises(InvalidPrice):
+        Volume(tiers=(Tier(up_to=Decimal(5), rate=Decimal(1)),))
+
+
+def test_a_hundred_tiers_are_the_most() -> None:
+    """One hundred tiers are read, one more is refused."""
+
+    def price(count: int) -> bytes:
+        tiers: list[dict[str, Any]] = [{"up_to": str(place + 1), "rate": "1"} for place in range(count)]
+        tiers[-1]["up_to"] = None
+        return json.dumps({"model": "graduated", "tiers": tiers}).encode()
+
+    assert rate(read_price(price(100)), Decimal(200), USD, "events").amount == 20000
+    with pytest.raises(InvalidPrice, match="must have 1 to 100 tiers"):
+        read_price(price(101))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "rule"),
+    [
+        ("-1", "must not be negative"),
+        ("-0.0000001", "must not be negative"),
+        ("NaN", "must be a finite number"),
+        ("sNaN", "must be a finite number"),
+        ("Infinity", "must be a finite number"),
+        ("-Infinity", "must be a finite number"),
+        ("1" * 41, "at most 40 digits"),
+        ("0." + "1" * 40, "at most 40 digits"),
+        ("1E+40", "at most 40 digits"),
+        ("1E+999999", "at most 40 digits"),
+        ("1E-999999", "at most 40 digits"),
+    ],
+)
+@pytest.mark.parametrize("model", [{"model": "flat", "amount": "1"}, {"model": "per_unit", "rate": "1"}])
+def test_what_no_meter_can_have_counted_is_refused(model: dict[str, str], quantity: str, rule: str) -> None:
+    """A quantity that is negative, endless or over 40 digits is an error, whatever the price."""
+    with pytest.raises(InvalidQuantity, match=rule) as caught:
+        rate(read_price(model), Decimal(quantity), USD, "events")
+    assert (caught.value.code, caught.value.field) == ("rating.invalid_quantity", "quantity")
+
+
+def test_the_largest_amount_is_asked_and_one_more_is_refused() -> None:
+    """2**63 - 1 minor units still fit a transfer; an amount that rounds to more does not."""
+    price = read_price({"model": "per_unit", "rate": "1"})
+    points = Asset("POINT", 0)
+    assert rate(price, Decimal(MAX_AMOUNT), points, "events").amount == MAX_AMOUNT
+    for quantity in (Decimal(MAX_AMOUNT + 1), Decimal(MAX_AMOUNT) + Decimal("0.5"), Decimal("9" * 40)):
+        with pytest.raises(AmountTooLarge, match="9223372036854775807 minor units of POINT"):
+            rate(price, quantity, points, "events")
+
+
+def test_the_limit_counts_minor_units_after_rounding() -> None:
+    """In dollars it is a hundred times nearer, and half a cent over it is rounded first, to the even cent above."""
+    price = read_price({"model": "per_unit", "rate": "0.01"})
+    assert rate(price, Decimal(MAX_AMOUNT) + Decimal("0.4"), USD, "events").amount == MAX_AMOUNT
+    for more in ("0.5", "1"):
+        with pytest.raises(AmountTooLarge):
+            rate(price, Decimal(MAX_AMOUNT) + Decimal(more), USD, "events")
+
+
+def test_the_longest_numbers_of_all_stay_exact() -> None:
+    """Forty digits times thirty digits, converted by the awkwardest power of two, come out to the last digit."""
+    price = {"model": "per_unit", "rate": "0." + "0" * 28 + "1", "unit": {"per": str(2**99), "name": "heaps"}}
+    (detail,) = rate(read_price(price), Decimal("9" * 40), USD, "events").details
+    assert Decimal(detail.amount) > 0
+    assert "/" not in detail.amount
