@@ -11,8 +11,6 @@ from tallystick.journal.model import Kept, Message
 _queries = queries_beside(__file__)
 _find_kept = _queries.rows("find_kept", Kept)
 _insert_messages = _queries.run("insert_messages")
-_find_made_by = _queries.row("find_made_by", Kept)
-page_messages = _queries.rows("page_messages", Kept)
 
 
 class IdReused(TallystickError):
@@ -37,11 +35,6 @@ async def find_kept(connection: Connection, book_id: int, messages: Sequence[Mes
     """Return those of *messages* whose keys were kept before, by key; whether the content is the same is not looked at."""
     rows = await _find_kept(connection, book_id, [message.key for message in messages])
     return {row.key: row for row in rows}
-
-
-async def find_made_by(connection: Connection, book_id: int, transaction_id: int, place: int) -> Kept | None:
-    """Return the message that made the facts of this transaction and place."""
-    return await _find_made_by(connection, book_id, transaction_id, place)
 
 
 async def keep(connection: Connection, book_id: int, kept: Sequence[ToKeep], at: dt.datetime) -> None:

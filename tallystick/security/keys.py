@@ -16,7 +16,6 @@ _insert_key = _queries.run("insert_key")
 _find_key = _queries.tuples("find_key")
 _list_keys = _queries.rows("list_keys", ApiKey)
 _revoke_key = _queries.run("revoke_key")
-_count_keys = _queries.value("count_keys")
 _insert_refusal = _queries.run("insert_refusal")
 
 PREFIX = "tsk_"
@@ -116,11 +115,6 @@ async def revoke_key(connection: Connection, book_id: int, key_id: uuid.UUID, at
         if key.key_id == key_id:
             return key
     raise UnknownKey(field="key_id", key_id=key_id)
-
-
-async def has_keys(connection: Connection, book_id: int) -> bool:
-    """Say whether the book ever had a key."""
-    return bool(await _count_keys(connection, book_id))
 
 
 async def record_refusal(

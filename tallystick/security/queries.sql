@@ -17,8 +17,5 @@ INSERT INTO api_key_revocation (book_id, key_id, revoked_at)
 SELECT book_id, key_id, $3 FROM api_key WHERE book_id = $1 AND key_id = $2
 ON CONFLICT DO NOTHING
 
--- name: count_keys
-SELECT count(*) FROM api_key WHERE book_id = $1
-
 -- name: insert_refusal
 INSERT INTO refused_access (book_id, principal, operation, code, refused_at) VALUES ($1, $2, $3, $4, $5)
