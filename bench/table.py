@@ -67,9 +67,19 @@ class Target:
 
 
 TARGETS: dict[str, tuple[Target, ...]] = {
-    "ledger_post_seal": (Target("ratio", at_least=0.75),),
+    "ledger_post_seal": (Target("value", at_least=150_000), Target("ratio", at_least=0.85)),
+    "ledger_hot_pair": (Target("ratio", at_least=1),),
+    "ledger_limited": (Target("value", at_least=60_000),),
+    "ledger_holds": (Target("value", at_least=60_000),),
+    "ledger_duplicates": (Target("value", at_least=60_000),),
+    "ledger_random_ids": (Target("value", at_least=80_000),),
+    "ledger_growth": (Target("value", at_least=0.85),),
+    "ledger_bytes": (Target("value", under=280.5),),
+    "ledger_import": (Target("value", at_least=120_000), Target("peak_mib", under=1_025)),
+    "ledger_reads": (Target("value", under=5),),
+    "ledger_verify": (Target("value", at_least=400_000),),
     "usage_import": (Target("value", at_least=40_000),),
-    "rest_transfer": (Target("value", at_least=2_500), Target("p99", under=60)),
+    "rest_transfer": (Target("value", at_least=6_000), Target("p99", under=40), Target("ratio", at_least=1.5)),
 }
 """What each id has to reach on 2 cores; an id that is not here is measured for comparison only."""
 

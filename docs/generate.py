@@ -22,6 +22,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 import tallystick
+from docs.transfer_results import NAME, transfer_results_page
 from tallystick.api.errors import STATUS, STATUS_OF_CODE
 from tallystick.errors import Kind, TallystickError, every_error
 from tallystick.operations.model import Operation
@@ -50,7 +51,12 @@ Json = dict[str, Any]
 
 def pages() -> dict[str, str]:
     """Return every page by its file's name."""
-    return {"operations.md": operations_page(), "errors.md": errors_page(), "settings.md": settings_page()}
+    return {
+        "operations.md": operations_page(),
+        "errors.md": errors_page(),
+        "settings.md": settings_page(),
+        NAME: transfer_results_page(_WRITTEN),
+    }
 
 
 def operations_page() -> str:

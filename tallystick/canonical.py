@@ -5,6 +5,8 @@ import hashlib
 import msgspec
 
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="string")
+_NO_FLOATS = {str, int, bool, type(None)}
+"""Types of which no float can be a part: most of what there is, and so not worth a walk."""
 
 
 def encode(content: object) -> bytes:
@@ -39,6 +41,8 @@ def refuse_floats(content: object) -> None:
         if isinstance(value, float):
             raise TypeError(f"{where} is a float; write an integer, or a decimal as a string")
         if isinstance(value, dict):
-            waiting.extend((f"{where}.{key}", inner) for key, inner in value.items())
+            waiting.extend((f"{where}.{key}", inner) for key, inner in value.items() if type(inner) not in _NO_FLOATS)
         elif isinstance(value, list | tuple):
-            waiting.extend((f"{where}[{place}]", inner) for place, inner in enumerate(value))
+            waiting.extend(
+                (f"{where}[{place}]", inner) for place, inner in enumerate(value) if type(inner) not in _NO_FLOATS
+            )

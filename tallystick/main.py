@@ -23,9 +23,12 @@ from tallystick.db.migrate import migrate, require_prepared
 from tallystick.errors import Kind, TallystickError
 from tallystick.ids import uuid7
 from tallystick.ledger.books import list_books, open_book
+from tallystick.ledger.watching.ask_witness import parse_witnesses
 from tallystick.operations.run import Operations
 from tallystick.operations.sealing import Sealing
 from tallystick.operations.table import TABLE
+from tallystick.operations.witnessing import Witnessing
+from tallystick.operations.work_holds import work_holds
 from tallystick.operations.work_payments import take_over_payments, work_payments
 from tallystick.payments.providers import protocol
 from tallystick.payments.providers.sandbox import process as sandbox
@@ -129,7 +132,9 @@ async def up(settings: Settings, announce: Callable[[Started], None], stop: asyn
         started = await _unless(stop, _start(settings, stack, f"http://{host}:{port}"))
         if started is None:
             return
-        server = _Server(server_config(make_app(started.store.operations)))
+        server = _Server(
+            server_config(make_app(started.store.operations, most_import_bytes=settings.most_import_bytes))
+        )
         stack.push_async_callback(_cancel, [asyncio.create_task(_end(server, stop))])
         announce(started)
         await server.serve(sockets=[listener])
@@ -248,7 +253,14 @@ async def _provider(settings: Settings) -> AsyncIterator[tuple[protocol.Provider
 
 def _workers(settings: Settings, store: Store) -> list[Worker]:
     sealing = Sealing(store.operations, keys_directory(settings), settings.log_origin)
-    workers: list[Worker] = [("sealing", sealing.run), ("payments", lambda: work_payments(store.operations))]
+    workers: list[Worker] = [
+        ("sealing", sealing.run),
+        ("holds", lambda: work_holds(store.operations)),
+        ("payments", lambda: work_payments(store.operations)),
+    ]
+    if settings.witnesses:
+        witnessing = Witnessing(store.operations, parse_witnesses(settings.witnesses))
+        workers.append(("witnessing", witnessing.run))
     if store.server is not None:
         workers.append(("postgres", store.server.keep_alive))
     return workers

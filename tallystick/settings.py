@@ -30,6 +30,10 @@ class Settings:
     """TALLYSTICK_PORT: the port REST listens on."""
     log_origin: str = "localhost/tallystick"
     """TALLYSTICK_LOG_ORIGIN: the name before the book's in checkpoints, unique in the world once receipts leave the house."""
+    most_import_bytes: int = 8 * 1024**3
+    """TALLYSTICK_MOST_IMPORT_BYTES: how large a file of transfers REST takes; it lies in the system's temporary directory."""
+    witnesses: str = ""
+    """TALLYSTICK_WITNESSES: who cosigns the logs: an address, a space and the witness's public key each, commas between."""
     provider_url: str | None = None
     """TALLYSTICK_PROVIDER_URL: the payment provider's base address; None starts the sandbox provider beside the server."""
     provider_secret: str | None = None
@@ -41,7 +45,7 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
     Read the settings from *environment* (the process's own when None); what is absent keeps its default.
 
     Raises:
-        ValueError: TALLYSTICK_PORT is not a port.
+        ValueError: TALLYSTICK_PORT is not a port, or TALLYSTICK_MOST_IMPORT_BYTES no number.
     """
     given = dict(os.environ) if environment is None else environment
     values: dict[str, object] = {}
@@ -57,6 +61,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _bytes(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"TALLYSTICK_MOST_IMPORT_BYTES is {text!r}; it must be a number of bytes, at least 1")
+    return int(text)
+
+
 VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "TALLYSTICK_DATA": ("data_directory", Path),
     "TALLYSTICK_POSTGRES_URL": ("postgres_url", str),
@@ -64,6 +74,8 @@ VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "TALLYSTICK_HOST": ("host", str),
     "TALLYSTICK_PORT": ("port", _port),
     "TALLYSTICK_LOG_ORIGIN": ("log_origin", str),
+    "TALLYSTICK_MOST_IMPORT_BYTES": ("most_import_bytes", _bytes),
+    "TALLYSTICK_WITNESSES": ("witnesses", str),
     "TALLYSTICK_PROVIDER_URL": ("provider_url", str),
     "TALLYSTICK_PROVIDER_SECRET": ("provider_secret", str),
 }

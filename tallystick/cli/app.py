@@ -11,7 +11,7 @@ import typer
 from rich.padding import Padding
 
 from tallystick import __version__
-from tallystick.cli import book, invoice, key, log, receipt, usage
+from tallystick.cli import account, book, invoice, key, ledger, log, rebuild, receipt, trace, usage
 from tallystick.cli.run import Book, complain, faults_on_one_line, on_store, out, require_address, run, settings
 from tallystick.cli.verify import verify_with_progress
 from tallystick.ids import uuid7
@@ -25,9 +25,11 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="
                   pretty_exceptions_show_locals=False,  # keys and secrets are among them
                   help="Usage goes in, verified receipts come out.")  # fmt: skip
 for _name, _group in (
+    ("account", account),
     ("usage", usage),
     ("invoice", invoice),
     ("receipt", receipt),
+    ("ledger", ledger),
     ("log", log),
     ("key", key),
     ("book", book),
@@ -115,11 +117,27 @@ def do(
     print(msgspec.json.format(on_store(work), indent=2).decode())
 
 
+app.command()(trace.trace)
+app.command()(rebuild.rebuild)
+
+
 @app.command()
-def verify(of_book: Book = FIRST_BOOK) -> None:
-    """Recompute the whole ledger and its log, and name every row that was changed behind its back."""
+def verify(
+    of_book: Book = FIRST_BOOK,
+    held: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A signed checkpoint that you trust: begin behind it."),
+    ] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="How many work at it; all cores by default.")] = None,
+) -> None:
+    """
+    Recompute the whole ledger and its log, and name every row that was changed behind its back; then exit with 1.
+
+    With --from, the log must go on from the checkpoint you hold, and only what is behind it is recomputed: a log that
+    was rewritten before it or cut off is found at once.
+    """
     chosen = settings()
-    if not on_store(lambda store: verify_with_progress(store, chosen, of_book, out)):
+    if not on_store(lambda store: verify_with_progress(store, chosen, of_book, out, held=held, processes=processes)):
         raise typer.Exit(1)
 
 

@@ -1,19 +1,44 @@
 """`tallystick verify`: the whole ledger again, with a progress bar, and every changed row by name."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tallystick.cli.verify_in_processes import Wanted, cores, verify_in_processes
+from tallystick.errors import Kind, TallystickError
 from tallystick.ledger.books import find_book
 from tallystick.ledger.findings import Verification
-from tallystick.ledger.log_keys import load_public_key, origin_of
-from tallystick.ledger.verify import verify
+from tallystick.ledger.log_keys import load_public_keys, origin_of
 from tallystick.main import Store, keys_directory
 from tallystick.settings import Settings
 
+_LARGEST_NOTE = 1_000_000
+"""A checkpoint with a hundred signatures is a fiftieth of it."""
 
-async def verify_with_progress(store: Store, settings: Settings, name: str, out: Console) -> bool:
-    """Verify the book and say what was found; True if everything is as it was written."""
+
+class CheckpointUnreadable(TallystickError):
+    """The checkpoint in {path} cannot be read: {reason}."""
+
+    code = "verify.checkpoint_unreadable"
+    kind = Kind.INVALID
+
+
+async def verify_with_progress(
+    store: Store, settings: Settings, name: str, out: Console, *, held: Path | None = None, processes: int | None = None
+) -> bool:
+    """
+    Verify the book and say what was found; True if everything is as it was written.
+
+    *held* is a file with a checkpoint that is trusted: then only what is behind it is recomputed. So many processes
+    work at it, for None as many as there are cores.
+
+    Raises:
+        CheckpointUnreadable: there is no such file, or it is no checkpoint's (``verify.checkpoint_unreadable``).
+    """
+    note = None if held is None else _read(held)
     columns = [TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
     with Progress(*columns, console=out, transient=True) as progress:
         bar = progress.add_task("verify", total=None)
@@ -23,26 +48,49 @@ async def verify_with_progress(store: Store, settings: Settings, name: str, out:
 
         async with store.operations.pool.acquire() as connection:
             book = await find_book(connection, name)
-            public = load_public_key(keys_directory(settings), name)
-            origin = origin_of(settings.log_origin, name) if public is None else public.name
-            async with store.operations.begin(connection, isolation="repeatable_read"):
-                found = await verify(connection, book.book_id, [public] if public else [], origin, progress=tick)
-    _say(out, name, found)
+        keys = load_public_keys(keys_directory(settings), name)
+        origin = keys[0].name if keys else origin_of(settings.log_origin, name)
+        wanted = Wanted(book.book_id, keys, origin, note)
+        found = await verify_in_processes(
+            store.operations, store.url, wanted, processes=processes or cores(), progress=tick
+        )
+    for line in describe(name, found):
+        out.print(line, highlight=False, soft_wrap=True)
     return found.ok
 
 
-def _say(out: Console, name: str, found: Verification) -> None:
-    mark = "[green]✓[/green]" if found.ok else "[red]✗[/red]"
-    verdict = "all as they were written" if found.ok else "and something was changed behind their back"
-    out.print(f"{mark} {name}: {found.transfers:,} transfers in {found.batches:,} batches, {verdict}", highlight=False)
+def _read(held: Path) -> bytes:
+    try:
+        with held.open("rb") as file:
+            note = file.read(_LARGEST_NOTE + 1)
+    except OSError as error:
+        raise CheckpointUnreadable(path=held, reason=error.strerror) from error
+    if len(note) > _LARGEST_NOTE:
+        raise CheckpointUnreadable(path=held, reason="it is far too long for one")
+    return note
+
+
+def describe(name: str, found: Verification) -> Iterator[str]:
+    """Say what was found, line by line, with the first bad row first."""
+    if found.ok:
+        mark, verdict = "[green]✓[/green]", "all as they were written"
+    else:
+        mark, verdict = "[red]✗[/red]", "[bold]and not all is as it was written[/bold]"
+    behind = f" behind place {found.since - 1:,}, up to which the checkpoint vouches" if found.since else ""
+    yield f"{mark} {name}: {found.transfers:,} transfers in {found.batches:,} batches{behind}, {verdict}"
+    if found.findings:
+        first, *others = found.findings
+        yield f"  [bold]first:[/bold] [red]{escape(str(first))}[/red]"
+        if others:
+            yield "  behind it, and perhaps for the same reason:"
+        for finding in others:
+            yield f"  [red]{escape(str(finding))}[/red]"
+        if found.found > len(found.findings):
+            yield f"  and {found.found - len(found.findings):,} more"
     for count, what in (
         (found.messages, "messages"),
         (found.net_changes, "net changes"),
         (found.checkpoints, "checkpoints"),
         (found.size, "leaves in the log"),
     ):
-        out.print(f"{count:>13,} {what}", highlight=False)
-    for finding in found.findings:
-        out.print(f"  [red]{escape(str(finding))}[/red]", highlight=False, soft_wrap=True)
-    if found.found > len(found.findings):
-        out.print(f"  and {found.found - len(found.findings):,} more", highlight=False)
+        yield f"{count:>13,} {what}"

@@ -1,6 +1,6 @@
 """Binary COPY from columns: a numpy structured array whose bytes are PostgreSQL's copy format as they stand."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -57,7 +57,7 @@ class FixedTable:
         rows = np.repeat(row, count)
         for column, value in varying.items():
             rows[column] = value
-        return b"".join((_SIGNATURE, rows.tobytes(), _TRAILER))
+        return framed(rows.tobytes())
 
     def take_rows(self, received: bytearray) -> Rows:
         """Take the whole rows out of *received*, rows in the copy format behind its signature, and leave the rest."""
@@ -67,10 +67,15 @@ class FixedTable:
         return rows
 
 
-async def copy_in(connection: Connection, table: FixedTable, encoded: bytes) -> None:
-    """Append rows that ``FixedTable.encode`` wrote."""
+def framed(rows: bytes) -> bytes:
+    """Put what begins and ends the format around rows that are written in it."""
+    return b"".join((_SIGNATURE, rows, _TRAILER))
+
+
+async def copy_in(connection: Connection, table: str, columns: Iterable[str], encoded: bytes) -> None:
+    """Append rows that ``FixedTable.encode`` wrote, or that were `framed`."""
     await connection.copy_to_table(
-        table.name, schema_name=SCHEMA, columns=list(table.columns), format="binary", source=_once(encoded)
+        table, schema_name=SCHEMA, columns=list(columns), format="binary", source=_once(encoded)
     )
 
 

@@ -32,6 +32,7 @@ DATABASE = "tallystick"
 _PR_SET_PDEATHSIG = 1
 _LONGEST_SOCKET_PATH = 90
 _START_SECONDS = 60
+_PATIENCE_SECONDS = 10
 _STOP_SECONDS = 60
 _RESTART_PAUSE_SECONDS = 1
 _COMPLAINT = re.compile(r"(?:FATAL|PANIC|initdb: error): +(.+)")
@@ -281,15 +282,12 @@ class EmbeddedServer:
         """Wait for a server whose owner was killed: it is shutting down already."""
         left_over = self.process_id()
         if left_over is not None:
-            os.kill(left_over, signal.SIGINT)
-            try:
-                async with asyncio.timeout(_STOP_SECONDS):
-                    while _is_alive(left_over):  # noqa: ASYNC110 - not our child, so nothing tells of its end
-                        await asyncio.sleep(0.02)
-            except TimeoutError as late:
-                raise ServerDidNotStart(
-                    reason=f"an earlier one, process {left_over}, does not end", log=self.log
-                ) from late
+            # One that was recovering may take no shutdown but an immediate one, which loses nothing: it recovers again.
+            for number, seconds in ((signal.SIGINT, _PATIENCE_SECONDS), (signal.SIGQUIT, _STOP_SECONDS)):
+                os.kill(left_over, number)
+                if await _ends_within(left_over, seconds):
+                    return
+            raise ServerDidNotStart(reason=f"an earlier one, process {left_over}, does not end", log=self.log)
 
     def _initialise(self) -> None:
         """Make the cluster beside its place and move it there, so that a half-made one is never taken for whole."""
@@ -364,6 +362,16 @@ def _die_with_parent() -> None:
     """Ask the kernel for a fast shutdown of this process when its parent dies (Linux; elsewhere the next start waits)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+async def _ends_within(process_id: int, seconds: float) -> bool:
+    """Wait for a process that is not our child, so that nothing tells of its end; say whether it ended."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while _is_alive(process_id):  # noqa: ASYNC110 - see above
+                await asyncio.sleep(0.02)
+            return True
+    return False
 
 
 def _is_alive(process_id: int) -> bool:

@@ -14,7 +14,7 @@ from tallystick.invoicing.billing_period import require_zone
 from tallystick.invoicing.find import require_cursor
 from tallystick.invoicing.model import Issued, account_of, how_many_fit, printed_number, revenue_account
 from tallystick.ledger.accounts import NewAccount, Recorded, open_accounts
-from tallystick.ledger.model import Reason, transfers
+from tallystick.ledger.model import Batch, Reason, transfers
 from tallystick.ledger.post import Ledger, post
 from tallystick.periods import Period
 
@@ -131,7 +131,7 @@ async def _post_receivables(
         batch["asset_id"] = [one.asset_id for one, _ in owing]
         batch["message_place"] = recorded.message_place
         batch["reason"] = Reason.INVOICE_ISSUE
-        await post(connection, ledger, batch, recorded, message_hashes, group=True)
+        await post(connection, ledger, Batch(batch), recorded, message_hashes, group=True)
     return opened[: len(drafts)]
 
 

@@ -99,41 +99,23 @@ FROM unnest($5::uuid[], $6::bigint[], $7::bigint[], $8::uuid[], $9::date[])
 -- name: find_invoices
 SELECT invoice_id, customer.ref, product, asset.code, asset.exponent::integer, period_start, period_end, total,
        usage_through, drafted_at, series, number, due_on, issued_at, invoice_issue.account_id, transfer_id,
-       coalesce(newest.debits, 0) + coalesce(later.debits, 0) - coalesce(newest.credits, 0) - coalesce(later.credits, 0)
+       owed.debits - owed.credits
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (invoice_id, place)
 JOIN invoice USING (invoice_id)
 JOIN customer USING (book_id, customer_id)
 JOIN asset USING (book_id, asset_id)
 LEFT JOIN invoice_issue USING (book_id, invoice_id)
-LEFT JOIN LATERAL (
-    SELECT batch_id, debits, credits FROM balance_snapshot
-    WHERE balance_snapshot.book_id = $1 AND balance_snapshot.account_id = invoice_issue.account_id
-    ORDER BY batch_id DESC LIMIT 1
-) AS newest ON true
-LEFT JOIN LATERAL (
-    SELECT sum(debits) AS debits, sum(credits) AS credits FROM net_change
-    WHERE net_change.book_id = $1 AND net_change.account_id = invoice_issue.account_id
-      AND net_change.batch_id > coalesce(newest.batch_id, 0)
-) AS later ON true
+LEFT JOIN LATERAL account_sums(invoice_issue.book_id, invoice_issue.account_id) AS owed ON true
 WHERE book_id = $1
 ORDER BY place
 
 -- name: find_account
 SELECT account_id, asset_id, asset.code,
-       coalesce(newest.debits, 0) + coalesce(later.debits, 0) - coalesce(newest.credits, 0) - coalesce(later.credits, 0)
+       owed.debits - owed.credits
 FROM invoice
 JOIN asset USING (book_id, asset_id)
 LEFT JOIN invoice_issue USING (book_id, invoice_id)
-LEFT JOIN LATERAL (
-    SELECT batch_id, debits, credits FROM balance_snapshot
-    WHERE balance_snapshot.book_id = $1 AND balance_snapshot.account_id = invoice_issue.account_id
-    ORDER BY batch_id DESC LIMIT 1
-) AS newest ON true
-LEFT JOIN LATERAL (
-    SELECT sum(debits) AS debits, sum(credits) AS credits FROM net_change
-    WHERE net_change.book_id = $1 AND net_change.account_id = invoice_issue.account_id
-      AND net_change.batch_id > coalesce(newest.batch_id, 0)
-) AS later ON true
+LEFT JOIN LATERAL account_sums(invoice_issue.book_id, invoice_issue.account_id) AS owed ON true
 WHERE book_id = $1 AND invoice_id = $2
 
 -- name: find_lines

@@ -1,22 +1,29 @@
-"""Accounts: opened once, closed once; and what a process remembers of them while it posts."""
+"""Accounts: opened once, changed by facts, closed once; and what a process remembers of them while it posts."""
 
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from tallystick.db.queries import Connection, queries_beside
+from tallystick.db.retry import OrderLost
 from tallystick.ledger.errors import AccountClosed, AccountExists, AssetExists, UnknownAccount, UnknownAsset
 from tallystick.ledger.model import Account, Asset
 
 _queries = queries_beside(__file__)
 _find_asset = _queries.row("find_asset", Asset)
 _insert_asset = _queries.run("insert_asset")
-_find_accounts = _queries.rows("find_accounts", Account)
-_list_accounts = _queries.rows("list_accounts", Account)
-_open_accounts = _queries.rows("open_accounts", Account)
+_find_accounts = _queries.tuples("find_accounts")
+_list_accounts = _queries.tuples("list_accounts")
+_open_accounts = _queries.run("open_accounts")
+_take_numbering = _queries.run("take_numbering")
+_newest_account = _queries.tuples("newest_account")
+_insert_limit = _queries.run("insert_limit")
+_insert_metadata = _queries.run("insert_metadata")
 _insert_closing = _queries.run("insert_closing")
 _bump_epoch = _queries.run("bump_epoch")
 _take_gate_exclusively = _queries.run("take_gate_exclusively")
@@ -33,6 +40,8 @@ class NewAccount:
     asset: str
     min_balance: int | None = None
     max_balance: int | None = None
+    metadata: dict[str, str] | None = None
+    """None to leave unsaid, which differs from no account's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ async def ensure_asset(connection: Connection, book_id: int, code: str, exponent
     Raises:
         AssetExists: it exists with other decimal digits (``ledger.asset_exists``).
     """
+    await _take_numbering(connection, book_id)
     await _insert_asset(connection, book_id, code, exponent)
     asset = await find_asset(connection, book_id, code)
     if asset.exponent != exponent:
@@ -79,9 +89,39 @@ async def open_accounts(connection: Connection, recorded: Recorded, wanted: Sequ
         UnknownAsset: an asset is not in the book (``ledger.unknown_asset``).
         AccountExists: one exists with another asset or limit (``ledger.account_exists``).
     """
+    codes = [account.code for account in wanted]
     for code in {account.asset for account in wanted}:
         await find_asset(connection, recorded.book_id, code)
-    rows = await _open_accounts(
+    found = await _find_by_code(connection, recorded.book_id, codes)
+    if len(found) < len(set(codes)):
+        await _number_and_open(connection, recorded, wanted)
+        found = await _find_by_code(connection, recorded.book_id, codes)
+        described = [one for one in wanted if one.metadata and not found[one.code].metadata]
+        for account in described:
+            await _describe(connection, recorded, found[account.code], account.metadata or {})
+        if described:
+            found = await _find_by_code(connection, recorded.book_id, codes)
+    for account in wanted:
+        _require_same(account, found[account.code])
+    return [found[code] for code in codes]
+
+
+async def _number_and_open(connection: Connection, recorded: Recorded, wanted: Sequence[NewAccount]) -> None:
+    """
+    Open those that do not exist, with the next numbers of the book.
+
+    Whoever opens accounts waits here for whoever does so too: so numbers have no gaps, and stand in the order of the
+    transactions. To do the same messages again gives the same accounts, and so the same leaves in the log.
+
+    Raises:
+        OrderLost: a later transaction opened accounts first.
+    """
+    await _take_numbering(connection, recorded.book_id)
+    newest = await _newest_account(connection, recorded.book_id)
+    last, ordered, own = newest[0] if newest else (0, 0, 1)
+    if ordered > own:
+        raise OrderLost
+    await _open_accounts(
         connection,
         recorded.book_id,
         [account.code for account in wanted],
@@ -90,14 +130,18 @@ async def open_accounts(connection: Connection, recorded: Recorded, wanted: Sequ
         [account.max_balance for account in wanted],
         recorded.message_place,
         recorded.at,
+        last,
     )
-    opened = {row.code: row for row in rows}
-    missing = [account.code for account in wanted if account.code not in opened]
-    if missing:
-        opened.update({row.code: row for row in await _find_accounts(connection, recorded.book_id, missing)})
-    for account in wanted:
-        _require_same(account, opened[account.code])
-    return [opened[account.code] for account in wanted]
+
+
+async def _find_by_code(connection: Connection, book_id: int, codes: Sequence[str]) -> dict[str, Account]:
+    return {row[1]: _account(row) for row in await _find_accounts(connection, book_id, codes)}
+
+
+def _account(row: tuple[Any, ...]) -> Account:
+    account_id, code, asset, min_balance, max_balance, opened_at, closed_at, metadata = row
+    said = msgspec.json.decode(metadata, type=dict[str, str])
+    return Account(account_id, code, asset, min_balance, max_balance, opened_at, closed_at, said)
 
 
 async def find_account(connection: Connection, book_id: int, code: str) -> Account:
@@ -110,12 +154,12 @@ async def find_account(connection: Connection, book_id: int, code: str) -> Accou
     found = await _find_accounts(connection, book_id, [code])
     if not found:
         raise UnknownAccount(field="account", account=code)
-    return found[0]
+    return _account(found[0])
 
 
 async def list_accounts(connection: Connection, book_id: int, after: str, count: int) -> list[Account]:
     """Return *count* accounts whose codes sort behind *after*, in order of code."""
-    return await _list_accounts(connection, book_id, after, count)
+    return [_account(row) for row in await _list_accounts(connection, book_id, after, count)]
 
 
 async def close_account(connection: Connection, recorded: Recorded, code: str) -> Account:
@@ -128,17 +172,63 @@ async def close_account(connection: Connection, recorded: Recorded, code: str) -
         UnknownAccount: there is none (``ledger.unknown_account``).
         AccountClosed: it was closed before (``ledger.account_closed``).
     """
-    await _take_gate_exclusively(connection, recorded.book_id)
-    account = await find_account(connection, recorded.book_id, code)
-    if account.closed_at is not None:
-        raise AccountClosed(field="account", account=code)
+    account = await _find_to_change(connection, recorded.book_id, code)
     await _insert_closing(connection, recorded.book_id, account.account_id, recorded.message_place, recorded.at)
     await _bump_epoch(connection, recorded.book_id)
     return await find_account(connection, recorded.book_id, code)
 
 
+async def limit_account(
+    connection: Connection, recorded: Recorded, code: str, min_balance: int | None, max_balance: int | None
+) -> Account:
+    """
+    Give an account other limits, in force from this transaction's place in the order on; None does not limit.
+
+    What the account has beyond a new limit stays; it can only move towards it. Takes the book's gate exclusively,
+    like a closing.
+
+    Raises:
+        UnknownAccount: there is none (``ledger.unknown_account``).
+        AccountClosed: it is closed (``ledger.account_closed``).
+    """
+    account = await _find_to_change(connection, recorded.book_id, code)
+    await _insert_limit(
+        connection, recorded.book_id, account.account_id, recorded.message_place, min_balance, max_balance, recorded.at
+    )
+    await _bump_epoch(connection, recorded.book_id)
+    return await find_account(connection, recorded.book_id, code)
+
+
+async def describe_account(connection: Connection, recorded: Recorded, code: str, metadata: dict[str, str]) -> Account:
+    """
+    Replace what is said of an account; it means nothing to the ledger.
+
+    Raises:
+        UnknownAccount: there is none (``ledger.unknown_account``).
+    """
+    account = await find_account(connection, recorded.book_id, code)
+    await _describe(connection, recorded, account, metadata)
+    return await find_account(connection, recorded.book_id, code)
+
+
+async def _describe(connection: Connection, recorded: Recorded, account: Account, metadata: dict[str, str]) -> None:
+    text = msgspec.json.encode(metadata).decode()
+    await _insert_metadata(connection, recorded.book_id, account.account_id, recorded.message_place, text, recorded.at)
+
+
+async def _find_to_change(connection: Connection, book_id: int, code: str) -> Account:
+    """Return an account that is open, behind the book's gate: no batch is under way that knows it otherwise."""
+    await _take_gate_exclusively(connection, book_id)
+    account = await find_account(connection, book_id, code)
+    if account.closed_at is not None:
+        raise AccountClosed(field="account", account=code)
+    return account
+
+
 def _require_same(wanted: NewAccount, found: Account) -> None:
-    for name in ("asset", "min_balance", "max_balance"):
+    for name in ("asset", "min_balance", "max_balance", "metadata"):
+        if name == "metadata" and wanted.metadata is None:
+            continue
         if getattr(wanted, name) != getattr(found, name):
             raise AccountExists(field=name, account=wanted.code, differs=name)
 
@@ -158,6 +248,9 @@ class RememberedAccounts:
     lowest: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     highest: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     closed: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    since: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """The newest transaction that opened or changed each."""
+    any_limited: bool = False
 
     def missing(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return those of *wanted* (ascending, distinct) that are not remembered."""
@@ -179,11 +272,11 @@ class RememberedAccounts:
             return np.zeros(len(wanted), np.int32)
         return np.where(self.known(wanted), self.assets[self.places(wanted)], np.int32(0))
 
-    def with_rows(self, rows: Sequence[tuple[int, int, int | None, int | None, bool]]) -> "RememberedAccounts":
-        """Remember more accounts: id, asset, lowest and highest balance, closed."""
+    def with_rows(self, rows: Sequence[tuple[int, int, int | None, int | None, bool, int]]) -> "RememberedAccounts":
+        """Remember more accounts: id, asset, lowest and highest balance, closed, newest change."""
         if not rows:
             return self
-        ids, assets, lowest, highest, closed = zip(*rows, strict=True)
+        ids, assets, lowest, highest, closed, since = zip(*rows, strict=True)
         all_ids = np.concatenate([self.ids, np.array(ids, np.int64)])
         order = np.argsort(all_ids, kind="stable")
         below = np.array([UNLIMITED_BELOW if bound is None else bound for bound in lowest], np.int64)
@@ -195,4 +288,6 @@ class RememberedAccounts:
             np.concatenate([self.lowest, below])[order],
             np.concatenate([self.highest, above])[order],
             np.concatenate([self.closed, np.array(closed, np.bool_)])[order],
+            np.concatenate([self.since, np.array(since, np.int64)])[order],
+            self.any_limited or any(bound is not None for bound in (*lowest, *highest)),
         )

@@ -1,8 +1,8 @@
 """Accounts, transfers, and what becomes of each transfer of a batch."""
 
 import datetime as dt
-import uuid
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NewType
 
@@ -32,19 +32,89 @@ One transfer of a batch.
 ``asset_id`` of 0 takes the debit account's asset; ``message_place`` is the place of its message in the transaction.
 """
 
+NEVER = 2**63 - 1
+"""The ``expires_at`` of a hold that does not expire."""
+
 WHEN_RECORDED = -(2**63)
 """The ``effective_at`` of a transfer whose sender named none: it counts from when it was recorded."""
 
 Transfers = npt.NDArray[np.void]
-"""A batch of transfers: an array of ``COLUMNS``."""
+"""Transfers: an array of ``COLUMNS``."""
+Instants = npt.NDArray[np.int64]
+"""Microseconds since 1970 UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    Transfers with what only some of them have, in columns of the same length; a column that none has is None.
+
+    ``related`` is the 16 bytes of the transfer's id that a reversal undoes, or of the hold that is captured, released
+    or expired, zeros elsewhere; ``expires_at`` counts for holds; a reference is empty where there is none. A transfer
+    that relates to another takes its accounts and its asset from that one, whatever its row says.
+    """
+
+    rows: Transfers
+    related: npt.NDArray[np.void] | None = None
+    expires_at: Instants | None = None
+    references: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        """Count the transfers."""
+        return len(self.rows)
+
+    def take(self, chosen: npt.NDArray[np.bool_]) -> "Batch":
+        """Return those transfers of which *chosen* is true."""
+        references = None
+        if self.references is not None:
+            references = [self.references[at] for at in np.flatnonzero(chosen).tolist()]
+        return Batch(
+            self.rows[chosen],
+            None if self.related is None else self.related[chosen],
+            None if self.expires_at is None else self.expires_at[chosen],
+            references,
+        )
 
 
 class Reason(IntEnum):
-    """Why money moves: the closed list of recipes. The numbers are in the log's leaves and never change."""
+    """
+    Why money moves: the closed list of recipes. The numbers are in the log's leaves and never change.
+
+    Those from 32 on are the callers' own to choose from, and mean nothing to the ledger.
+    """
 
     TRANSFER = 1
     INVOICE_ISSUE = 2
     PAYMENT_SETTLE = 3
+    SWEEP = 4
+    REVERSAL = 5
+    HOLD = 6
+    CAPTURE = 7
+    RELEASE = 8
+    EXPIRE = 9
+    EXCHANGE = 10
+    DEPOSIT = 32
+    WITHDRAWAL = 33
+    PAYMENT = 34
+    FEE = 35
+    INTEREST = 36
+    REFUND = 37
+    ADJUSTMENT = 38
+    OPENING = 39
+
+
+ENDS_HOLD = (Reason.RELEASE, Reason.EXPIRE)
+"""What is left of the hold is free again."""
+USES_HOLD = (Reason.CAPTURE, *ENDS_HOLD)
+RELATES = (Reason.REVERSAL, *USES_HOLD)
+"""The transfers that relate to one before them."""
+HOLDS_ONLY = (Reason.HOLD, *ENDS_HOLD)
+"""The transfers that post nothing: they only hold an amount, or free it."""
+REVERSIBLE = (Reason.TRANSFER, Reason.SWEEP, Reason.CAPTURE, Reason.EXCHANGE, *(
+    Reason.DEPOSIT, Reason.WITHDRAWAL, Reason.PAYMENT, Reason.FEE, Reason.INTEREST, Reason.REFUND, Reason.ADJUSTMENT,
+    Reason.OPENING,
+))  # fmt: skip
+"""What a caller may undo; an invoice and a payment have ways of their own."""
 
 
 class Status(IntEnum):
@@ -58,13 +128,22 @@ class Status(IntEnum):
     KNOWN = 1
     ID_CONFLICT = 2
     AMOUNT_NOT_POSITIVE = 3
-    SAME_ACCOUNT = 4
-    UNKNOWN_DEBIT_ACCOUNT = 5
-    UNKNOWN_CREDIT_ACCOUNT = 6
-    ASSET_MISMATCH = 7
-    DEBIT_ACCOUNT_CLOSED = 8
-    CREDIT_ACCOUNT_CLOSED = 9
-    LIMIT_EXCEEDED = 10
+    EXPIRES_TOO_EARLY = 4
+    UNKNOWN_HOLD = 5
+    UNKNOWN_TRANSFER = 6
+    NOT_REVERSIBLE = 7
+    ALREADY_REVERSED = 8
+    SAME_ACCOUNT = 9
+    UNKNOWN_DEBIT_ACCOUNT = 10
+    UNKNOWN_CREDIT_ACCOUNT = 11
+    ASSET_MISMATCH = 12
+    DEBIT_ACCOUNT_CLOSED = 13
+    CREDIT_ACCOUNT_CLOSED = 14
+    HOLD_ENDED = 15
+    HOLD_EXPIRED = 16
+    EXCEEDS_HOLD = 17
+    LIMIT_EXCEEDED = 18
+    NOTHING_TO_MOVE = 19
 
     @property
     def code(self) -> str:
@@ -86,8 +165,19 @@ class Asset:
     exponent: int
 
 
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What became of a batch, transfer by transfer."""
+
+    statuses: npt.NDArray[np.uint8]
+    amounts: npt.NDArray[np.int64]
+    """What moved, was held or freed; of a transfer that was refused, what it asked for."""
+    differs: dict[int, str] = field(default_factory=dict)
+    """By place of a transfer whose id belongs to another one: the field that differs."""
+
+
 class Account(msgspec.Struct, frozen=True):
-    """An account as it was opened; a bound of None does not limit."""
+    """An account as it is now; a bound of None does not limit."""
 
     account_id: int
     code: str
@@ -96,30 +186,25 @@ class Account(msgspec.Struct, frozen=True):
     max_balance: int | None
     opened_at: dt.datetime
     closed_at: dt.datetime | None
+    metadata: dict[str, str] = {}
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """The sums of an account in minor units; ``balance`` is credits less debits."""
+    """
+    The sums of an account in minor units.
+
+    ``balance`` is credits less debits; ``held`` is what holds keep from being debited, ``incoming`` what they will
+    credit if captured, and ``available`` the balance less what is held.
+    """
 
     account: str
     asset: str
     debits: int
     credits: int
     balance: int
-
-
-class PostedTransfer(msgspec.Struct, frozen=True):
-    """One transfer as the ledger holds it; ``place`` is its place in the log, None until it is sealed."""
-
-    transfer_id: uuid.UUID
-    debit: str
-    credit: str
-    asset: str
-    amount: int
-    reason: str
-    effective_at: dt.datetime
-    recorded_at: dt.datetime
-    place: int | None
+    held: int
+    incoming: int
+    available: int
 
 
 def transfers(count: int) -> Transfers:

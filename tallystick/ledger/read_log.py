@@ -8,6 +8,7 @@ import msgspec
 
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import Kind, TallystickError
+from tallystick.ledger.log.note import append_lines
 from tallystick.ledger.log.tiles import Tile
 
 _queries = queries_beside(__file__)
@@ -25,7 +26,7 @@ class KeptCheckpoint:
 
 
 class CheckpointNote(msgspec.Struct, frozen=True):
-    """The newest checkpoint as it is published: a signed note (C2SP tlog-checkpoint) and the size it covers."""
+    """A checkpoint as it is published: a signed note (C2SP tlog-checkpoint) and the size it covers."""
 
     size: int
     note: str
@@ -41,6 +42,9 @@ class NothingSealed(TallystickError):
 
 _newest_checkpoint = _queries.row("newest_checkpoint", KeptCheckpoint)
 _first_checkpoint_over = _queries.row("first_checkpoint_over", KeptCheckpoint)
+_checkpoint_of_size = _queries.row("checkpoint_of_size", KeptCheckpoint)
+_newest_cosigned = _queries.row("newest_cosigned", KeptCheckpoint)
+_lines_of_witnesses = _queries.values("lines_of_witnesses")
 list_checkpoints = _queries.rows("list_checkpoints", KeptCheckpoint)
 _read_leaf_ranges = _queries.tuples("read_leaf_ranges")
 _read_tile_roots = _queries.tuples("read_tile_roots")
@@ -53,7 +57,7 @@ async def newest_checkpoint(connection: Connection, book_id: int) -> KeptCheckpo
 
 async def read_newest_checkpoint(connection: Connection, book_id: int) -> CheckpointNote:
     """
-    Return the newest checkpoint for publication.
+    Return the newest checkpoint for publication, with the lines of the witnesses that have cosigned it by now.
 
     Raises:
         NothingSealed: there is none (``ledger.nothing_sealed``).
@@ -61,12 +65,35 @@ async def read_newest_checkpoint(connection: Connection, book_id: int) -> Checkp
     newest = await newest_checkpoint(connection, book_id)
     if newest is None:
         raise NothingSealed
-    return CheckpointNote(newest.size, newest.note, newest.signed_at)
+    lines = await _lines_of_witnesses(connection, book_id, newest.size)
+    return CheckpointNote(newest.size, "".join([newest.note, *lines]), newest.signed_at)
 
 
 async def first_checkpoint_over(connection: Connection, book_id: int, place: int) -> KeptCheckpoint | None:
     """Return the oldest checkpoint that covers *place*, the same one for ever; None while none does."""
     return await _first_checkpoint_over(connection, book_id, place)
+
+
+async def checkpoint_of_size(connection: Connection, book_id: int, size: int) -> KeptCheckpoint | None:
+    """Return the checkpoint that was signed at *size* leaves; None when none was."""
+    return await _checkpoint_of_size(connection, book_id, size)
+
+
+async def read_published_checkpoint(connection: Connection, book_id: int, *, cosigned: bool = False) -> bytes:
+    """
+    Return the newest checkpoint as it is published: with the lines of the witnesses that have cosigned it by now.
+
+    With *cosigned*, the newest that one of them has.
+
+    Raises:
+        NothingSealed: there is none (``ledger.nothing_sealed``).
+    """
+    find = _newest_cosigned if cosigned else _newest_checkpoint
+    found = await find(connection, book_id)
+    if found is None:
+        raise NothingSealed
+    lines = await _lines_of_witnesses(connection, book_id, found.size)
+    return append_lines(found.note.encode(), lines)
 
 
 async def fetch_tiles(connection: Connection, book_id: int, tiles: Iterable[Tile]) -> dict[Tile, bytes]:

@@ -1,7 +1,9 @@
 """Seal: give the posted batches their places in the log, and sign what stands there."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from tallystick.ledger.log.note import Signer
 from tallystick.ledger.log.proofs import ranges_for_root
 from tallystick.ledger.log.tree import Frontier
 from tallystick.ledger.read_log import fetch_tiles, newest_checkpoint
+from tallystick.ledger.reading.merge_dated import merge_dated
 
 _queries = queries_beside(__file__)
 _find_unsealed = _queries.tuples("find_unsealed")
@@ -21,10 +24,11 @@ _insert_tile_roots = _queries.run("insert_tile_roots")
 _insert_checkpoint = _queries.run("insert_checkpoint")
 _insert_snapshots = _queries.run("insert_snapshots")
 _count_changes = _queries.tuples("count_changes")
+_find_settled = _queries.value("find_settled")
 _try_lead = _queries.value("try_lead")
 
 CHANGES_PER_SNAPSHOT = 64
-"""After so many net changes of an account its balance is kept; a balance is one snapshot and about so many rows."""
+"""After so many net changes of a page its balances are kept; a balance is one snapshot and about so many rows."""
 PAUSE = 0.1
 """Seconds between two rounds: each costs a durable commit and a signature, which many batches share."""
 MOST_BATCHES = 256
@@ -51,15 +55,18 @@ class Sealer:
 
     book_id: int
     origin: str
-    signer: Signer
+    signers: Sequence[Signer]
+    """The keys that sign, the newest first: more than one while a new key takes over."""
     frontier: Frontier
     through: int
     """The newest batch that is sealed."""
+    settled_at: dt.datetime | None = None
+    """The latest instant that a sealed batch was recorded at; None while nothing is sealed."""
     since_snapshot: dict[int, int] = field(default_factory=dict)
-    """By account, how many net changes are sealed since its newest snapshot; looked up when first touched."""
+    """By page, how many net changes are sealed since its newest snapshot; looked up when first touched."""
 
 
-async def lead(connection: Connection, book_id: int, origin: str, signer: Signer) -> Sealer | None:
+async def lead(connection: Connection, book_id: int, origin: str, signers: Sequence[Signer]) -> Sealer | None:
     """
     Become the one sealer of the book for as long as *connection* lives; None when another leads.
 
@@ -69,9 +76,11 @@ async def lead(connection: Connection, book_id: int, origin: str, signer: Signer
         return None
     newest = await newest_checkpoint(connection, book_id)
     if newest is None:
-        return Sealer(book_id, origin, signer, Frontier(), through=0)
+        return Sealer(book_id, origin, signers, Frontier(), through=0)
     tiles = await fetch_tiles(connection, book_id, ranges_for_root(newest.size))
-    return Sealer(book_id, origin, signer, Frontier.restore(newest.size, tiles.__getitem__), newest.through)
+    frontier = Frontier.restore(newest.size, tiles.__getitem__)
+    settled_at = await _find_settled(connection, book_id, newest.through)
+    return Sealer(book_id, origin, signers, frontier, newest.through, settled_at)
 
 
 async def seal(connection: Connection, sealer: Sealer, at: dt.datetime) -> tuple[Sealed, Sealer] | None:
@@ -89,39 +98,41 @@ async def seal(connection: Connection, sealer: Sealer, at: dt.datetime) -> tuple
     first_places = frontier.size + np.cumsum(counts) - counts
     tile_roots = frontier.append(b"".join(row[2] for row in rows))
     through = batch_ids[-1]
-    await _insert_sealed(connection, sealer.book_id, batch_ids, first_places.tolist(), counts.tolist())
+    settled = list(accumulate((row[4] for row in rows), max, initial=sealer.settled_at or rows[0][4]))[1:]
+    await _insert_sealed(connection, sealer.book_id, batch_ids, first_places.tolist(), counts.tolist(), settled)
     if tile_roots:
         await _insert_tile_roots(connection, sealer.book_id, *map(list, zip(*tile_roots, strict=True)))
     since_snapshot = await _keep_snapshots(connection, sealer, [row[3] for row in rows], through)
-    signed = checkpoints.sign(Checkpoint(sealer.origin, frontier.size, frontier.root()), [sealer.signer])
+    await merge_dated(connection, sealer.book_id, sealer.through, through)
+    signed = checkpoints.sign(Checkpoint(sealer.origin, frontier.size, frontier.root()), sealer.signers)
     await _insert_checkpoint(connection, sealer.book_id, frontier.size, frontier.root(), through, signed.decode(), at)
-    after = Sealer(sealer.book_id, sealer.origin, sealer.signer, frontier, through, since_snapshot)
+    after = Sealer(sealer.book_id, sealer.origin, sealer.signers, frontier, through, settled[-1], since_snapshot)
     return Sealed(len(rows), int(counts.sum()), frontier.size), after
 
 
 async def _keep_snapshots(
-    connection: Connection, sealer: Sealer, accounts_of_batches: list[bytes], through: int
+    connection: Connection, sealer: Sealer, pages_of_batches: list[bytes], through: int
 ) -> dict[int, int]:
-    """Keep the balances of the accounts that changed often enough since their last snapshot."""
-    changed = np.frombuffer(b"".join(accounts_of_batches), np.int64)
-    accounts, changes = np.unique(changed, return_counts=True)
+    """Keep the balances of the pages that changed often enough since their last snapshot."""
+    changed = np.frombuffer(b"".join(pages_of_batches), np.int64)
+    pages, changes = np.unique(changed, return_counts=True)
     known = sealer.since_snapshot
-    unknown = [account for account in accounts.tolist() if account not in known]
+    unknown = [page for page in pages.tolist() if page not in known]
     if unknown:
         known.update(await _count_changes(connection, sealer.book_id, unknown, sealer.through, CHANGES_PER_SNAPSHOT))
-    due = _count_up(known, accounts, changes)
+    due = _count_up(known, pages, changes)
     if due:
         await _insert_snapshots(connection, sealer.book_id, due, through)
     return known
 
 
-def _count_up(known: dict[int, int], accounts: npt.NDArray[np.int64], changes: npt.NDArray[np.intp]) -> list[int]:
-    """Count the changes in and return the accounts that reached the number of a snapshot, which start again."""
+def _count_up(known: dict[int, int], pages: npt.NDArray[np.int64], changes: npt.NDArray[np.intp]) -> list[int]:
+    """Count the changes in and return the pages that reached the number of a snapshot, which start again."""
     due: list[int] = []
-    for account, count in zip(accounts.tolist(), changes.tolist(), strict=True):
-        total = known.get(account, 0) + count
+    for page, count in zip(pages.tolist(), changes.tolist(), strict=True):
+        total = known.get(page, 0) + count
         if total >= CHANGES_PER_SNAPSHOT:
-            due.append(account)
+            due.append(page)
             total = 0
-        known[account] = total
+        known[page] = total
     return due

@@ -13,9 +13,9 @@ from tallystick.catalog.set_price import set_price
 from tallystick.operations.ledger import AssetCode, PageSize
 from tallystick.operations.model import Call, Input, Operation
 
-CatalogCode = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_.-]{0,62}$")]
+CatalogCode = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,62}$(?!\n)")]
 """The code of a product, a charge or a meter."""
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 DEFAULT_PRODUCT = "api"
 
@@ -49,7 +49,7 @@ class PriceInput(Input, frozen=True):
 class CatalogPageInput(Input, frozen=True):
     """Which page: what sorts behind the cursor."""
 
-    after: Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^\x00]*$")] = ""
+    after: Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^\x00]*$(?!\n)")] = ""
     limit: PageSize = 100
 
 

@@ -23,10 +23,10 @@ MAX_ISSUES = 2_000
 MAX_TERMS_DAYS = 3650
 """No day of issue is so late that the day it is due would be outside the calendar."""
 
-CustomerRef = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
+CustomerRef = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]+$(?!\n)")]
 DEFAULT_SERIES = "INV"
-Series = Annotated[str, msgspec.Meta(pattern="^[A-Z][A-Z0-9-]{0,15}$")]
-CustomerCursor = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}$")]
+Series = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9-]{0,15}$(?!\n)")]
+CustomerCursor = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,18}$(?!\n)")]
 
 
 class DraftInput(Input, frozen=True):

@@ -1,6 +1,7 @@
 """What an operation is, and what its verb is given."""
 
 import datetime as dt
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from tallystick.db.queries import Connection
 from tallystick.errors import TallystickError
+from tallystick.ids import uuid7
 from tallystick.ledger.accounts import Recorded
 from tallystick.ledger.books import Book
 from tallystick.security.model import Principal
@@ -35,6 +37,8 @@ class Call:
     """The SHA-256 of each message of the transaction, by place."""
     place: int = 0
     """The place of this call's message in the transaction."""
+    new_id: Callable[[], uuid.UUID] = uuid7
+    """Makes up an id, or where the message is done again, tells the one that was made up; the answer must name it."""
 
     @property
     def recorded(self) -> Recorded:
@@ -74,6 +78,8 @@ class Operation:
     """Makes of the input what the journal keeps, where that is less than all of it."""
     reads: bool = False
     """It changes nothing: it is neither kept nor idempotent by id."""
+    snapshot: bool = False
+    """It reads more than once, and all of it must be of one moment."""
 
     @property
     def summary(self) -> str:

@@ -8,9 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from tallystick.db.retry import OrderLost
-from tallystick.ids import uuid7
 from tallystick.invoicing.find import canonical_statement, find_invoice, invoice_account
-from tallystick.ledger.model import Reason, Status, transfers
+from tallystick.ledger.model import Batch, Reason, Status, transfers
 from tallystick.ledger.post import post
 from tallystick.ledger.resolve import resolve_accounts
 from tallystick.money import MAX_AMOUNT
@@ -29,9 +28,9 @@ from tallystick.payments.start import NewPayment, lock_invoice, oldest_invoice_o
 from tallystick.receipts.issue import issue_receipt, receipt_id_of, transfer_id_of
 
 _LONGEST_TEXT = 255
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_TEXT, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Token = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Email = Annotated[str, msgspec.Meta(max_length=320, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_TEXT, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
+Token = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+Email = Annotated[str, msgspec.Meta(max_length=320, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$(?!\n)")]
 Amount = Annotated[int, msgspec.Meta(ge=1, le=MAX_AMOUNT)]
 Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
@@ -96,7 +95,7 @@ async def start(call: Call, request: StartPaymentInput) -> PaymentOutput:
     await lock_invoice(call.connection, invoice_id)
     account = await invoice_account(call.connection, book_id, invoice_id)
     await require_customer(call.connection, book_id, invoice_id, request.user)
-    payment_id = uuid7()
+    payment_id = call.new_id()
     wanted = NewPayment(
         payment_id=payment_id,
         invoice_id=invoice_id,
@@ -181,8 +180,8 @@ async def settle(call: Call, request: SettlePaymentInput) -> PaymentOutput:
         batch[column] = said[column]
     batch["message_place"] = call.place
     batch["reason"] = Reason.PAYMENT_SETTLE
-    statuses = await post(call.connection, call.book.ledger, batch, call.recorded, call.message_hashes)
-    _require_posted(Status(int(statuses[0])))
+    outcomes = await post(call.connection, call.book.ledger, Batch(batch), call.recorded, call.message_hashes)
+    _require_posted(Status(int(outcomes.statuses[0])))
     receipt_id = await issue_receipt(call.connection, call.recorded, payment_id, uuid.UUID(said["transfer_id"]))
     return as_output(replace(payment, receipt_id=receipt_id))
 

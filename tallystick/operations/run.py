@@ -6,6 +6,7 @@ Run: the only door for a change, and the only place where a transaction begins, 
 """
 
 import asyncio
+import datetime as dt
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,13 +36,14 @@ _MOST_WAITING = 20_000
 """So many messages may wait to be run together; those beyond are told that the store is busy."""
 RESERVED = "tallystick:"
 """How the ids of the product's own messages begin, so that no caller's message can stand in their place."""
-_GATHERERS = 2
-"""How many gathered transactions are under way at once: one waits for the disk while the other is made."""
+_MOST_UNDER_WAY = 2
+"""How many gathered transactions of one operation are under way at once: one waits for the store while the other is made."""
 _LONGEST_ID = 255
-_KEPT_KINDS = {Kind.INVALID, Kind.NOT_FOUND, Kind.CONFLICT, Kind.REFUSED}
+KEPT_KINDS = {Kind.INVALID, Kind.NOT_FOUND, Kind.CONFLICT, Kind.REFUSED}
 """Refusals that are answers: the same message will get the same one. Others leave no trace and may be sent again."""
 
-_encoder = msgspec.json.Encoder(decimal_format="string")
+encoder = msgspec.json.Encoder(decimal_format="string")
+"""Writes answers."""
 
 
 class UnknownOperation(TallystickError):
@@ -86,10 +88,24 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Gathering:
-    """The messages of one operation and book that wait, and how many transactions work them off."""
+    """The messages of one operation and book that wait, and those that are under way in transactions."""
 
     waiting: deque[_Waiting] = field(default_factory=deque)
-    gatherers: int = 0
+    transactions: int = 0
+    under_way: int = 0
+    """Messages, in all of the transactions."""
+
+    def take(self) -> list[_Waiting]:
+        """
+        Take what the next transaction shall run: all that waits, or nothing yet.
+
+        Beside another it begins when it has as many messages as that one: a transaction costs its round trips however
+        few it carries, so that small ones beside a large one would only keep both from growing.
+        """
+        waiting = len(self.waiting)
+        if self.transactions and (self.transactions == _MOST_UNDER_WAY or waiting < self.under_way):
+            return []
+        return [self.waiting.popleft() for _ in range(min(waiting, _MOST_TOGETHER))]
 
 
 @dataclass(slots=True)
@@ -124,14 +140,14 @@ class Operations:
         if operation.reads:
             return await self._read(principal, book, operation, request)
         _require_acceptable(key, principal)
-        asked = _message(book, key, operation, request)
+        asked = as_message(book, key, operation, request)
         if operation.together is not None and not dry_run:
             return await self._run_together(principal, book, operation, asked, request)
         answer = await self._run_alone(principal, book, operation, asked, request, dry_run=dry_run)
         if operation.then is None or dry_run:
             return answer
         value = msgspec.json.decode(answer.body, type=operation.output)
-        return Answer(_encoder.encode(await operation.then(self, principal, book, value)), answer.replayed)
+        return Answer(encoder.encode(await operation.then(self, principal, book, value)), answer.replayed)
 
     async def call(self, principal: Principal, book: str, name: str, key: str, input_: object) -> Any:  # noqa: ANN401 - the table says it
         """Run and return the answer as the operation's output class, for callers in the same process."""
@@ -168,7 +184,10 @@ class Operations:
         with faults_told():
             async with self.pool.acquire() as connection:
                 call = Call(connection, await self._book(connection, book), principal, self.clock.now(), _NO_HASHES)
-                return Answer(_encoder.encode(await _do(operation, call, request)), replayed=False)
+                if not operation.snapshot:
+                    return Answer(encoder.encode(await do(operation, call, request)), replayed=False)
+                async with self.begin(connection, "repeatable_read"):
+                    return Answer(encoder.encode(await do(operation, call, request)), replayed=False)
 
     async def _run_alone(
         self, principal: Principal, book: str, operation: Operation, asked: Message, request: object, *, dry_run: bool
@@ -192,8 +211,8 @@ class Operations:
                 async with connection.transaction():
                     kept = (await find_kept(connection, found.book_id, [asked])).get(asked.key)
                     if kept is None:
-                        call = Call(connection, found, principal, at, _hashes([asked]))
-                        answer = _encoder.encode(await _do(operation, call, request))
+                        call = Call(connection, found, principal, at, hashes_of([asked]))
+                        answer = encoder.encode(await do(operation, call, request))
                         if dry_run:
                             raise _DryRun(answer)  # noqa: TRY301 - leaving the block by it is what rolls back
                         outcome = ToKeep(0, asked, principal.name, refused=False, answer=answer)
@@ -202,9 +221,9 @@ class Operations:
             except _DryRun as judged:
                 return Answer(judged.answer, replayed=False)
             except TallystickError as error:
-                if error.kind in _KEPT_KINDS and not dry_run:
+                if error.kind in KEPT_KINDS and not dry_run:
                     async with connection.transaction():
-                        await keep(connection, found.book_id, [_refusal(0, asked, principal, error)], at)
+                        await keep(connection, found.book_id, [as_refused(0, asked, principal, error)], at)
                 raise
         return _replay(kept, asked)
 
@@ -216,24 +235,31 @@ class Operations:
             raise StoreBusy
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         gathering.waiting.append(_Waiting(asked, principal, request, answered))
-        if gathering.gatherers < _GATHERERS:
-            gathering.gatherers += 1
-            task = asyncio.create_task(self._work_off(book, operation, gathering))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._begin_gathered(book, operation, gathering)
         return await answered
 
-    async def _work_off(self, book: str, operation: Operation, gathering: _Gathering) -> None:
-        """Run what waits, as many at once as there are, until nothing does."""
-        try:
-            while gathering.waiting:
-                count = min(len(gathering.waiting), _MOST_TOGETHER)
-                taken = [gathering.waiting.popleft() for _ in range(count)]
-                await self._answer_all(book, operation, taken)
-        finally:
-            gathering.gatherers -= 1
+    def _begin_gathered(self, book: str, operation: Operation, gathering: _Gathering) -> None:
+        """Begin a transaction of what waits, if it is time for one."""
+        taken = gathering.take()
+        if taken:
+            gathering.transactions += 1
+            gathering.under_way += len(taken)
+            task = asyncio.create_task(self._work_off(book, operation, gathering, taken))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _answer_all(self, book: str, operation: Operation, taken: list[_Waiting]) -> None:
+    async def _work_off(
+        self, book: str, operation: Operation, gathering: _Gathering, taken: Sequence[_Waiting]
+    ) -> None:
+        """Run what was taken, and see to what came to wait meanwhile."""
+        try:
+            await self._answer_all(book, operation, taken)
+        finally:
+            gathering.transactions -= 1
+            gathering.under_way -= len(taken)
+        self._begin_gathered(book, operation, gathering)
+
+    async def _answer_all(self, book: str, operation: Operation, taken: Sequence[_Waiting]) -> None:
         """
         Run all in one transaction; when that fails, each in its own, so that none suffers for another.
 
@@ -266,21 +292,26 @@ class Operations:
             async with connection.transaction():
                 kept = await find_kept(connection, found.book_id, [one.message for one in taken])
                 fresh = _first_of_each_key([one for one in taken if one.message.key not in kept])
-                outcomes: dict[int, Answer | BaseException] = {}
+                outcomes: list[ToKeep] = []
+                values: Sequence[object] = ()
                 if fresh and operation.together is not None:
-                    call = Call(connection, found, fresh[0].principal, at, _hashes([one.message for one in fresh]))
+                    call = Call(connection, found, fresh[0].principal, at, hashes_of([one.message for one in fresh]))
                     values = await operation.together(call, [one.input for one in fresh])
-                    to_keep = [_outcome(place, one, value) for place, (one, value) in
-                               enumerate(zip(fresh, values, strict=True))]  # fmt: skip
-                    await keep(connection, found.book_id, to_keep, at)
-                    for one, value, kept_now in zip(fresh, values, to_keep, strict=True):
-                        outcomes[id(one)] = (
-                            value if isinstance(value, TallystickError) else Answer(kept_now.answer, replayed=False)
-                        )
-                        kept[one.message.key] = Kept(0, 0, one.message.key, "", "", one.message.hash, b"",
-                                                     kept_now.refused, kept_now.answer, at)  # fmt: skip
-        return [outcomes[id(one)] if id(one) in outcomes else _replay_or_error(kept[one.message.key], one.message)
-                for one in taken]  # fmt: skip
+                    outcomes = [
+                        _outcome(place, one, value)
+                        for place, (one, value) in enumerate(zip(fresh, values, strict=True))
+                    ]
+                    await keep(connection, found.book_id, outcomes, at)
+        answers: dict[int, Answer | BaseException] = {
+            id(one): value if isinstance(value, TallystickError) else Answer(outcome.answer, replayed=False)
+            for one, value, outcome in zip(fresh, values, outcomes, strict=True)
+        }
+        if len(answers) < len(taken):  # some were kept before, or came twice
+            kept |= {one.message.key: _just_kept(one, at) for one in outcomes}
+            answers |= {
+                id(one): _replay_or_error(kept[one.message.key], one.message) for one in taken if id(one) not in answers
+            }
+        return [answers[id(one)] for one in taken]
 
     async def _book(self, connection: Connection, name: str) -> Book:
         if name not in self._books:
@@ -317,14 +348,26 @@ def _require_acceptable(key: str, principal: Principal) -> None:
         raise IdNotAcceptable(field="id")
 
 
-def _message(book: str, key: str, operation: Operation, request: object) -> Message:
+def as_message(book: str, key: str, operation: Operation, request: object) -> Message:
+    """
+    Write the message that asks for *operation* with *request*, in the form it is kept in.
+
+    Raises:
+        InvalidInput: there is a float in it (``invalid_input``).
+    """
     try:
         return message(book, key, operation.name, request if operation.kept is None else operation.kept(request))
     except TypeError as error:  # a float in a part of the input that has no type of its own
         raise InvalidInput(rule=str(error)) from error
 
 
-async def _do(operation: Operation, call: Call, request: object) -> object:
+async def do(operation: Operation, call: Call, request: object) -> object:
+    """
+    Do what one message asks for and return its answer, in the transaction under way.
+
+    Raises:
+        TallystickError: of the verb; the transaction is to be rolled back.
+    """
     if operation.together is None:
         return await operation.verb(call, request) if operation.verb is not None else None
     value = (await operation.together(call, [request]))[0]
@@ -339,13 +382,22 @@ def _first_of_each_key(taken: Sequence[_Waiting]) -> list[_Waiting]:
 
 def _outcome(place: int, one: _Waiting, value: object) -> ToKeep:
     if isinstance(value, TallystickError):
-        return _refusal(place, one.message, one.principal, value)
-    return ToKeep(place, one.message, one.principal.name, refused=False, answer=_encoder.encode(value))
+        return as_refused(place, one.message, one.principal, value)
+    return ToKeep(place, one.message, one.principal.name, refused=False, answer=encoder.encode(value))
 
 
-def _refusal(place: int, asked: Message, principal: Principal, error: TallystickError) -> ToKeep:
-    answer = _encoder.encode({"code": error.code, "message": error.message, "field": error.field})
+def as_refused(place: int, asked: Message, principal: Principal, error: TallystickError) -> ToKeep:
+    """Write a refusal as it is kept."""
+    answer = encoder.encode({"code": error.code, "message": error.message, "field": error.field})
     return ToKeep(place, asked, principal.name, refused=True, answer=answer)
+
+
+def _just_kept(one: ToKeep, at: dt.datetime) -> Kept:
+    """Make of a message that was kept just now what finding it would make of it; where it stands is not looked at."""
+    asked = one.message
+    return Kept(
+        0, one.place, asked.key, asked.operation, one.principal, asked.hash, asked.body, one.refused, one.answer, at
+    )
 
 
 def _replay(kept: Kept, asked: Message) -> Answer:
@@ -374,7 +426,8 @@ def _answer(answered: "asyncio.Future[Answer]", outcome: Answer | BaseException)
         answered.set_result(outcome)
 
 
-def _hashes(messages: Sequence[Message]) -> npt.NDArray[np.void]:
+def hashes_of(messages: Sequence[Message]) -> npt.NDArray[np.void]:
+    """Return the hashes of messages, by place."""
     return np.frombuffer(b"".join(one.hash for one in messages), dtype="V32")
 
 

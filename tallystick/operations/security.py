@@ -12,7 +12,7 @@ from tallystick.security import keys as verbs
 from tallystick.security.authorise import ScopeMissing
 from tallystick.security.model import ApiKey
 
-Scope = Annotated[str, msgspec.Meta(pattern=r"^(\*|[a-z]+:(\*|[a-z]+))$")]
+Scope = Annotated[str, msgspec.Meta(pattern=r"^(\*|[a-z]+:(\*|[a-z]+))$(?!\n)")]
 
 
 class CreateKeyInput(Input, frozen=True):
@@ -20,7 +20,7 @@ class CreateKeyInput(Input, frozen=True):
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=100)]
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
     """SHA-256, in hex, of the key's text, which is ``tsk_`` and at least 32 random bytes in base64url."""
     expires_at: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
 

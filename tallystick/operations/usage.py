@@ -20,7 +20,7 @@ from tallystick.usage.rule import RuleInForce, find_rule, set_rule
 
 MAX_EVENTS = 5000
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]+$(?!\n)")]
 Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 PageSize = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 

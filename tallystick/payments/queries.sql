@@ -18,8 +18,7 @@ FROM customer
 JOIN invoice USING (book_id, customer_id)
 JOIN invoice_issue USING (book_id, invoice_id)
 LEFT JOIN LATERAL (
-    SELECT sum(debits) - sum(credits) AS outstanding FROM net_change
-    WHERE net_change.book_id = invoice.book_id AND net_change.account_id = invoice_issue.account_id
+    SELECT debits - credits AS outstanding FROM account_sums(invoice_issue.book_id, invoice_issue.account_id)
 ) AS owed ON true
 LEFT JOIN LATERAL (
     SELECT sum(amount) AS amount FROM payment
@@ -35,11 +34,9 @@ ORDER BY owed.outstanding <= coalesce(under_way.amount, 0), due_on, number LIMIT
 SELECT ref FROM invoice JOIN customer USING (book_id, customer_id) WHERE book_id = $1 AND invoice_id = $2
 
 -- name: usable_accounts
-SELECT account.code, min_balance IS NOT NULL OR max_balance IS NOT NULL
-FROM account
-JOIN asset USING (book_id, asset_id)
-LEFT JOIN account_closing USING (book_id, account_id)
-WHERE book_id = $1 AND account.code = ANY ($2::text[]) AND asset.code = $3 AND closed_at IS NULL
+SELECT code, min_balance IS NOT NULL OR max_balance IS NOT NULL
+FROM account_now
+WHERE book_id = $1 AND code = ANY ($2::text[]) AND asset = $3 AND closed_at IS NULL
 
 -- name: insert_payment
 INSERT INTO payment (book_id, payment_id, invoice_id, user_ref, email, requested_at, payment_type, asset_id, amount,

@@ -12,7 +12,7 @@ from tallystick import canonical
 from tallystick.errors import Kind, TallystickError
 from tallystick.ledger.encode_leaf import encode_leaves
 from tallystick.ledger.log import tlog_proof
-from tallystick.ledger.log.note import Verifier
+from tallystick.ledger.log.note import parse_keys
 from tallystick.ledger.model import Reason, transfers
 from tallystick.receipts.issue import receipt_id_of, transfer_id_of
 from tallystick.receipts.model import FORMAT, Receipt, ReceiptTransfer, render
@@ -45,7 +45,7 @@ class VerifiedReceipt:
 
 def verify_receipt(file: bytes, key: str) -> VerifiedReceipt:
     """
-    Check a receipt's file against the log's public *key* (a verifier key as in C2SP signed-note).
+    Check a receipt's file against the log's public *key* (a verifier key as in C2SP signed-note), or keys, one a line.
 
     No byte of the file can be changed: its layout is fixed, the transfer and the hash of the message are in the
     log's leaf, the statement is in the message, and the leaf is under the root that the key signed.
@@ -54,10 +54,10 @@ def verify_receipt(file: bytes, key: str) -> VerifiedReceipt:
         BadReceipt: it is not a receipt, or says something that is not in the log (``receipts.bad_receipt``).
         TallystickError: its proof does not hold (``log.…``).
     """
-    verifier = Verifier.parse(key.strip())
+    verifiers = parse_keys(key)
     receipt = _read(file)
     leaf_hash = hashlib.sha256(_leaf_of(receipt)).digest()
-    verified = tlog_proof.verify(receipt.proof.encode(), leaf_hash, [verifier], verifier.name)
+    verified = tlog_proof.verify(receipt.proof.encode(), leaf_hash, verifiers, verifiers[0].name)
     _require_statement(receipt)
     return VerifiedReceipt(receipt, verified.index, verified.size)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import Kind, TallystickError
-from tallystick.ids import uuid7
+from tallystick.ids import id_of_content
 from tallystick.security.model import ApiKey, Principal
 
 _queries = queries_beside(__file__)
@@ -77,7 +77,7 @@ async def create_key(
     """
     if await _find_key(connection, key_hash):
         raise KeyExists(field="sha256")
-    key_id = uuid7()
+    key_id = id_of_content(["api key", key_hash.hex()])
     await _insert_key(connection, book_id, key_id, name, key_hash, list(scopes), at, expires_at)
     return ApiKey(key_id, name, list(scopes), at, expires_at, None)
 

@@ -19,8 +19,8 @@ class Principal:
 
     def holds(self, scope: str) -> bool:
         """Say whether *scope* (as in ``ledger:write``), or all of its room (``ledger:*``), or everything is held."""
-        room = scope.split(":", 1)[0]
-        return not self.scopes.isdisjoint({scope, f"{room}:*", EVERYTHING})
+        held = self.scopes
+        return scope in held or EVERYTHING in held or f"{scope.partition(':')[0]}:*" in held
 
 
 OPERATOR = Principal("operator", None, frozenset({EVERYTHING}))

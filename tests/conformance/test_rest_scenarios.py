@@ -19,7 +19,7 @@ async def test_a_transfer_moves_money_and_is_found_again(rest: Rest) -> None:
     sent = transfer()
     answer = await rest.post("/transfers", **sent)
     assert answer.status_code == 200
-    assert answer.json() == {"id": sent["id"], "status": "ledger.posted"}
+    assert answer.json() == {"id": sent["id"], "status": "ledger.posted", "amount": 250, "field": None}
     assert answer.headers["content-type"] == "application/json"
     assert (await rest.get("/balance", account="ada")).json()["balance"] == 250
     assert (await rest.get("/balance", account="bank")).json()["balance"] == -250
@@ -135,7 +135,7 @@ async def test_the_log_is_served_as_the_tools_of_the_world_read_it(rest: Rest, t
     async with rest.house.operations.pool.acquire() as connection:
         book_id = (await find_book(connection, "main")).book_id
         async with connection.transaction():
-            sealer = await lead(connection, book_id, "example.com/main", Signer.generate("example.com/main"))
+            sealer = await lead(connection, book_id, "example.com/main", [Signer.generate("example.com/main")])
             assert sealer is not None
             assert await seal(connection, sealer, SystemClock().now()) is not None
     note = await rest.get("/log/checkpoint")

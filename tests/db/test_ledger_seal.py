@@ -57,7 +57,7 @@ async def test_batches_posted_while_sealing_are_sealed_once_and_in_order(
     async def seal_meanwhile() -> int:
         batches = 0
         async with pool.acquire() as connection:
-            sealer = await lead(connection, ledger.book.book_id, ORIGIN, SIGNER)
+            sealer = await lead(connection, ledger.book.book_id, ORIGIN, [SIGNER])
             assert sealer is not None
             while True:
                 last_round = not posting
@@ -96,12 +96,12 @@ async def test_only_one_seals_a_book_and_another_follows_when_it_is_gone(ledger:
     pool = await open_pool(database_url, size=3)
     other = await open_ledger(pool, "bank", "ada", name="other")
     first, second = await pool.acquire(), await pool.acquire()
-    assert await lead(first, ledger.book.book_id, ORIGIN, SIGNER) is not None
-    assert await lead(second, ledger.book.book_id, ORIGIN, SIGNER) is None
-    assert await lead(second, other.book.book_id, ORIGIN, SIGNER) is not None
+    assert await lead(first, ledger.book.book_id, ORIGIN, [SIGNER]) is not None
+    assert await lead(second, ledger.book.book_id, ORIGIN, [SIGNER]) is None
+    assert await lead(second, other.book.book_id, ORIGIN, [SIGNER]) is not None
     first.terminate()
     async with asyncio.timeout(5):
-        while await lead(second, ledger.book.book_id, ORIGIN, SIGNER) is None:  # each try is a round trip
+        while await lead(second, ledger.book.book_id, ORIGIN, [SIGNER]) is None:  # each try is a round trip
             pass
     await pool.release(second)
     pool.terminate()
@@ -116,7 +116,7 @@ async def test_a_sealer_killed_in_the_middle_leaves_nothing_half_done(
     await ledger.move(("bank", "ada", 2))
     dying = await open_pool(database_url, size=1)
     connection = await dying.acquire()
-    sealer = await lead(connection, ledger.book.book_id, ORIGIN, SIGNER)
+    sealer = await lead(connection, ledger.book.book_id, ORIGIN, [SIGNER])
     assert sealer is not None
     await connection.execute("BEGIN")
     assert await seal(connection, sealer, NOW) is not None
@@ -137,7 +137,7 @@ async def test_a_sealer_whose_round_failed_can_be_made_anew_and_go_on(
     """A round that was rolled back is sealed again, the same."""
     await ledger.move(("bank", "ada", 1), ("bank", "bob", 1))
     async with pool.acquire() as connection:
-        sealer = await lead(connection, ledger.book.book_id, ORIGIN, SIGNER)
+        sealer = await lead(connection, ledger.book.book_id, ORIGIN, [SIGNER])
         assert sealer is not None
         transaction = connection.transaction()
         await transaction.start()
@@ -145,7 +145,7 @@ async def test_a_sealer_whose_round_failed_can_be_made_anew_and_go_on(
         await transaction.rollback()
         assert sealer.frontier.size == 0
         assert failed is not None
-        sealer = await lead(connection, ledger.book.book_id, ORIGIN, SIGNER)
+        sealer = await lead(connection, ledger.book.book_id, ORIGIN, [SIGNER])
         assert sealer is not None
         assert await seal_all(connection, sealer) == 1
     await require_log_in_order(ledger, owner, 1)
@@ -200,28 +200,23 @@ async def test_a_balance_with_snapshots_is_the_sum_of_all_changes(
         if number % 7 == 0:
             await ledger.seal()
     rows = await owner.fetch(
-        "SELECT code, coalesce(sum(credits - debits), 0)::bigint AS balance FROM account LEFT JOIN net_change "
-        "USING (book_id, account_id) GROUP BY code"
+        "SELECT code, coalesce(sum(amount * CASE account_id WHEN credit_account_id THEN 1 ELSE -1 END), 0)::bigint "
+        "AS balance FROM account LEFT JOIN transfer ON account_id IN (debit_account_id, credit_account_id) GROUP BY code"
     )
     assert {code: await ledger.balance(code) for code, _ in rows} == {row["code"]: row["balance"] for row in rows}
-    counts = await owner.fetch(
-        "SELECT code, count(*) FROM balance_snapshot JOIN account USING (account_id) GROUP BY code"
-    )
-    snapshots = {row["code"]: row["count"] for row in counts}
-    assert snapshots["bank"] == 4
-    assert snapshots["ada"] >= 2
+    assert await owner.fetchval("SELECT count(*) FROM balance_snapshot") == 4
     assert (await ledger.verify()).ok
 
 
 async def test_a_balance_reads_few_rows_however_long_the_history(ledger: Ledgerful, owner: asyncpg.Connection) -> None:
-    """Once sealed, no account has more net changes behind its newest snapshot than a snapshot waits for."""
+    """Once sealed, no page has more net changes behind its newest snapshot than a snapshot waits for."""
     for _ in range(2 * sealing.CHANGES_PER_SNAPSHOT + 5):
         await ledger.move(("bank", "ada", 1))
         await ledger.seal()
     longest = await owner.fetchval(
         "SELECT max(since) FROM (SELECT count(*) AS since FROM net_change WHERE batch_id > coalesce((SELECT "
-        "max(batch_id) FROM balance_snapshot AS kept WHERE kept.account_id = net_change.account_id), 0) "
-        "GROUP BY account_id) AS counts"
+        "max(batch_id) FROM balance_snapshot AS kept WHERE kept.page = net_change.page), 0) "
+        "GROUP BY page) AS counts"
     )
     assert longest < sealing.CHANGES_PER_SNAPSHOT
 

@@ -50,7 +50,7 @@ async def test_an_event_is_stored_with_who_what_when_how_much_and_by_which_sourc
     row = await owner.fetchrow(
         "SELECT ref, type, occurred_at, quantities::text, source, event_id, event_key, operation, message.body "
         "FROM usage_event JOIN customer USING (book_id, customer_id) "
-        "JOIN message ON (message.transaction_id, place) = (usage_event.transaction_id, message_place)"
+        "JOIN message ON (message.transaction_id, place) = (usage_event.transaction_id, usage_event.message_place)"
     )
     assert row is not None
     assert row[0:2] == ("acme", "http.request")

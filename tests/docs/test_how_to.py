@@ -14,7 +14,18 @@ from tests.docs.runnable import ROOT, free_port, missing_lines, open_directory, 
 HOW_TO = ROOT / "docs" / "how-to"
 
 
-@pytest.mark.parametrize("page", ["import-usage.md", "keys-and-scopes.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "balances-and-statements.md",
+        "holds.md",
+        "import-transfers.md",
+        "import-usage.md",
+        "keys-and-scopes.md",
+        "rebuild.md",
+        "trace.md",
+    ],
+)
 def test_a_how_to_prints_what_it_says(page: str) -> None:
     """Whoever follows the page in a fresh data directory sees what it shows."""
     with open_directory() as directory:

@@ -14,6 +14,7 @@ from tallystick.ledger.log.note import (
     Verifier,
     decode_base64,
     parse,
+    parse_keys,
     sign,
     verify,
 )
@@ -220,3 +221,12 @@ def test_base64_has_one_spelling(text: str) -> None:
     """Missing padding, stray bits, spaces and other alphabets are refused."""
     with pytest.raises(ValueError):  # noqa: PT011 - the text is Python's own and differs by cause
         decode_base64(text)
+
+
+def test_a_log_publishes_its_keys_one_a_line() -> None:
+    """As many as it ever had, all of one name; a file without any is no key."""
+    assert parse_keys(f"{NEW.verifier}\n\n  {OLD.verifier}\n") == [NEW.verifier, OLD.verifier]
+    assert parse_keys(str(OLD.verifier)) == [OLD.verifier]
+    for text in ("", "\n \n", f"{OLD.verifier}\n{STRANGER.verifier}", f"{OLD.verifier}\nx"):
+        with pytest.raises(BadKey):
+            parse_keys(text)

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tallystick.api.rest.errors import BodyTooLarge, CallerGone, MethodNotAllowed
 from tallystick.api.rest.fixed_paths import LOG, fixed_paths, read_log
+from tallystick.api.rest.mass_transfers import MASS, METHODS, MOST_BYTES, SCOPES, MassReply, MassTransfers
 from tallystick.api.rest.read_input import read_query
 from tallystick.api.rest.recognise import NOBODY, Recogniser, RefusalBook
 from tallystick.api.rest.reply import Headers, Reply, json_reply, problem_reply
@@ -37,8 +38,14 @@ _REFUSALS = {Kind.UNAUTHENTICATED, Kind.FORBIDDEN}
 _tell = structlog.get_logger()
 
 
-def make_app(operations: Operations, *, most_body_bytes: int = MOST_BODY_BYTES) -> ASGIApp:
-    """Make the application that offers everything in the table of *operations*, each body up to *most_body_bytes*."""
+def make_app(
+    operations: Operations, *, most_body_bytes: int = MOST_BODY_BYTES, most_import_bytes: int = MOST_BYTES
+) -> ASGIApp:
+    """
+    Make the application that offers everything in the table of *operations*, each body up to *most_body_bytes*.
+
+    A file of transfers may have *most_import_bytes*.
+    """
     routes = Routes()
     for operation in (one for one in operations.table.values() if one.route):
         routes.add(operation)
@@ -48,6 +55,7 @@ def make_app(operations: Operations, *, most_body_bytes: int = MOST_BODY_BYTES) 
         Recogniser(operations.pool, operations.clock),
         RefusalBook(operations.pool, operations.clock),
         fixed_paths(operations),
+        MassTransfers(operations, most_import_bytes),
         most_body_bytes,
     )
 
@@ -62,6 +70,7 @@ class RestApp:
     refusals: RefusalBook
     fixed: dict[str, Callable[[], Awaitable[Reply]]]
     """What anyone may read, by path."""
+    mass: MassTransfers
     most_body_bytes: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,20 +78,29 @@ class RestApp:
         if scope["type"] != "http":
             await _live(scope, receive, send)
             return
+        reply = await self.reply_to(scope, receive)
+        if reply is not None:
+            await reply.send(receive, send)
+
+    def replies_whole(self, path: bytes) -> bool:
+        """Say whether the answer at *path* is made whole before it goes out, as all are but files of transfers."""
+        return MASS.fullmatch(path.decode("latin-1")) is None
+
+    async def reply_to(self, scope: Scope, receive: Receive) -> Reply | MassReply | None:
+        """Make the reply to one request, whatever comes of it; None when the caller is gone."""
         try:
-            reply = await self._answer(scope, receive)
+            return await self._answer(scope, receive)
         except CallerGone:
-            return
+            return None
         except MethodNotAllowed as error:
-            reply = problem_reply(error, [(b"allow", error.allowed.encode())])
+            return problem_reply(error, [(b"allow", error.allowed.encode())])
         except TallystickError as error:
-            reply = problem_reply(error, hang_up=error.kind is Kind.TOO_LARGE)
+            return problem_reply(error, hang_up=error.kind is Kind.TOO_LARGE)
         except Exception as error:  # noqa: BLE001 - the caller gets an answer and the operator the story
             _tell_of(error, scope)
-            reply = problem_reply(TallystickError())
-        await reply.send(receive, send)
+            return problem_reply(TallystickError())
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply | MassReply:
         path: str = scope["raw_path"].decode("latin-1")
         if path in self.fixed:
             if scope["method"] not in {"GET", "HEAD"}:
@@ -95,6 +113,13 @@ class RestApp:
                 raise not_allowed(path, scope["method"], {"GET"})
             await self._admit(headers, "ledger:read", "ledger.log", log["book"])
             return await read_log(self.operations, log["book"], log["what"])
+        mass = MASS.fullmatch(path)
+        if mass is not None:
+            what = mass["what"]
+            if scope["method"] != METHODS[what]:
+                raise not_allowed(path, scope["method"], {METHODS[what]})
+            principal = await self._admit(headers, SCOPES[what], f"ledger.{what}", mass["book"])
+            return await self.mass.answer(scope, receive, principal, mass["book"], what)
         found = self.routes.find(scope["method"], path)
         operation = found.route.operation
         principal = await self._admit(headers, operation.scope, operation.name, found.book)
@@ -115,7 +140,8 @@ class RestApp:
         if operation.reads:
             return json_reply((await self.operations.run(principal, found.book, operation.name, "", request)).body)
         key = key or _own_key(operation.name, request)
-        own: Headers = [(b"idempotency-key", key.encode())]
+        named = key.encode()
+        own: Headers = [(b"idempotency-key", named)] if _KEY.fullmatch(named) else []
         try:
             answer = await self.operations.run(principal, found.book, operation.name, key, request, dry_run=dry_run)
         except TallystickError as error:
@@ -169,7 +195,7 @@ class RestApp:
 def _tell_of(error: Exception, scope: Scope) -> None:
     """Log a failure of our own, without the query and without the values of variables: keys are among them."""
     story = "".join(traceback.format_exception(error))
-    _tell.error("request failed", method=scope["method"], path=scope["path"], story=story)
+    _tell.error("request failed", method=scope["method"], path=scope["raw_path"].decode("latin-1"), story=story)
 
 
 async def _live(scope: Scope, receive: Receive, send: Send) -> None:

@@ -29,5 +29,19 @@ class BodyTooLarge(TallystickError):
     kind = Kind.TOO_LARGE
 
 
+class SpoolFull(TallystickError):
+    """There is no room on the server's disk for the file; nothing of it was imported."""
+
+    code = "rest.spool_full"
+    kind = Kind.UNAVAILABLE
+
+
+class ImportsBusy(TallystickError):
+    """Other files are being imported; send it again when they are done."""
+
+    code = "rest.imports_busy"
+    kind = Kind.RATE_LIMITED
+
+
 class CallerGone(Exception):
     """The caller hung up before its request was whole."""

@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 from tallystick.api.errors import PROBLEM_TYPE, Problem
+from tallystick.api.rest.mass_transfers import MEDIA_TYPES
 from tallystick.api.rest.routes import BOOKS, Route, route_of
+from tallystick.ledger.files import Format
 from tallystick.operations.model import Operation
 from tallystick.operations.table import TABLE
 
@@ -62,7 +64,7 @@ def document(table: Mapping[str, Operation]) -> Json:
     inputs = [route.operation.input for route in routes]
     schemas, components = msgspec.json.schema_components([Problem, *outputs, *inputs], ref_template=_REF)
     of_outputs, of_inputs = schemas[1 : 1 + len(routes)], schemas[1 + len(routes) :]
-    paths: dict[str, Json] = {"/health": _HEALTH, "/openapi.json": _DESCRIPTION, **_LOG_PATHS}
+    paths: dict[str, Json] = {"/health": _HEALTH, "/openapi.json": _DESCRIPTION, **_LOG_PATHS, **_MASS_PATHS}
     for route, input_, output in zip(routes, of_inputs, of_outputs, strict=True):
         described = _operation(route, input_, output, components)
         paths.setdefault(f"{BOOKS}{{book}}{route.path}", {})[route.method.lower()] = described
@@ -202,6 +204,55 @@ _LOG_PATHS = {
     f"{BOOKS}{{book}}/log/tile/{{tile}}": _of_log(
         "log.tile", "Return a tile of the log's tree (C2SP tlog-tiles).", "application/octet-stream", [_TILE]
     ),
+}
+
+_FILE = {"schema": {"type": "string", "contentEncoding": "binary"}}
+_MEDIA = {media.decode(): _FILE for media in MEDIA_TYPES.values()}
+
+
+def _in_query(name: str, schema: Json, description: str, *, required: bool = False) -> Json:
+    return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+
+
+_INSTANT = {"type": "string", "format": "date-time"}
+_MASS_PATHS: dict[str, Json] = {
+    f"{BOOKS}{{book}}/transfers/import": {
+        "post": {
+            "operationId": "ledger.import",
+            "tags": ["ledger"],
+            "summary": "Post the transfers in a file, and tell as it goes what became of them.",
+            "description": "The answer is a line of JSON for each step (`progress`), for each refused row (`refused`), "
+            "and at the end one that says it all (`done`), or what ended it (`failed`). Sent again, the file posts "
+            "nothing twice.\n\nScope: `ledger:write`.",
+            "parameters": [
+                _BOOK,
+                _in_query("open_accounts", {"type": "string"}, "Open the accounts that the book lacks, in this asset."),
+                _in_query("retry_refused", {"type": "boolean"}, "Judge rows again that were refused before."),
+                _DRY_RUN,
+            ],
+            "requestBody": {"required": True, "content": {**_MEDIA, "application/octet-stream": _FILE}},
+            "responses": {
+                "200": {"description": "Lines of JSON.", "content": {"application/x-ndjson": {"schema": {}}}},
+                "default": _PROBLEM,
+            },
+        }
+    },
+    f"{BOOKS}{{book}}/transfers/export": {
+        "get": {
+            "operationId": "ledger.export",
+            "tags": ["ledger"],
+            "summary": "Return the transfers that moved money, in the order of the log, as a file.",
+            "description": "It can be imported elsewhere.\n\nScope: `ledger:read`.",
+            "parameters": [
+                _BOOK,
+                _in_query("format", {"enum": [one.value for one in Format]}, "The file's format.", required=True),
+                _in_query("account", {"type": "string"}, "Only this account and those below it."),
+                _in_query("since", _INSTANT, "Recorded from this instant on."),
+                _in_query("until", _INSTANT, "Recorded before this instant."),
+            ],
+            "responses": {"200": {"description": "The file.", "content": _MEDIA}, "default": _PROBLEM},
+        }
+    },
 }
 
 if __name__ == "__main__":

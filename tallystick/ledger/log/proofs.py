@@ -78,6 +78,26 @@ def consistency_proof(old: int, new: int, tiles: Mapping[Tile, bytes]) -> list[b
     return [_hash_span(span, new, tiles) for span in _consistency_spans(old, new)]
 
 
+def ranges_for_growth(old: int, new: int) -> set[Tile]:
+    """
+    Return the tiles of a tree of *new* leaves from which its root, its root at *old* leaves, and the proof between follow.
+
+    Raises:
+        ValueError: *old* is negative or more than *new*.
+    """
+    return _tiles_under([*_consistency_spans(old, new), (0, old), (0, new)], new)
+
+
+def root_within(old: int, new: int, tiles: Mapping[Tile, bytes]) -> bytes:
+    """
+    Return the root that the first *old* leaves have in a tree of *new* leaves.
+
+    Raises:
+        KeyError: a tile of `ranges_for_growth` is missing.
+    """
+    return _hash_span((0, old), new, tiles) if old else EMPTY_ROOT
+
+
 def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """
     Check that the leaf stands at *index* in the tree of *size* leaves with this *root* (RFC 9162 §2.1.3.2).

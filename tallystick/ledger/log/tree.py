@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from tallystick.ledger.log.hash_rows import HashArray, hash_rows
 from tallystick.ledger.log.tiles import HEIGHT, Subtree, Tile, complete_subtrees, tile_holding
 
 HASH_SIZE = 32
@@ -38,12 +39,12 @@ def leaf_hashes(rows: bytes | memoryview, width: int) -> bytes:
     Raises:
         ValueError: *rows* is not a whole number of rows, or a row begins with another byte.
     """
-    if len(rows) == 0:
-        return b""
-    if np.frombuffer(rows, np.uint8)[::width].any():
+    if len(rows) % width:
+        raise ValueError("the bytes are no multiple of the width of a row")
+    entries = np.frombuffer(rows, np.uint8).reshape(-1, width)
+    if entries[:, 0].any():
         raise ValueError("every row must begin with the prefix of a leaf, 0x00")
-    entries: list[bytes] = np.frombuffer(rows, f"V{width}").tolist()
-    return b"".join([sha256(entry).digest() for entry in entries])
+    return hash_rows(entries).tobytes()
 
 
 class Frontier:
@@ -86,18 +87,20 @@ class Frontier:
         """
         if not hashes:
             return []
-        nodes: list[bytes] = np.frombuffer(hashes, f"V{HASH_SIZE}").tolist()
+        if len(hashes) % HASH_SIZE:
+            raise ValueError("the bytes are no multiple of the size of a hash")
+        nodes = np.frombuffer(hashes, np.uint8).reshape(-1, HASH_SIZE)
         tile_roots: list[tuple[int, int, bytes]] = []
         first, height = self.size, 0
         self.size += len(nodes)
-        while nodes:
+        while len(nodes):
             if height and height % HEIGHT == 0:
-                tile_roots.extend((height // HEIGHT, first + place, node) for place, node in enumerate(nodes))
+                tile_roots.extend((height // HEIGHT, first + place, node.tobytes()) for place, node in enumerate(nodes))
             if (left := self._edge.pop(height, None)) is not None:
-                nodes.insert(0, left)
+                nodes = np.concatenate([np.frombuffer(left, np.uint8)[np.newaxis], nodes])
             if len(nodes) % 2:
-                self._edge[height] = nodes.pop()
-            nodes = _parents(nodes)
+                self._edge[height] = nodes[-1].tobytes()
+            nodes = _parents(nodes[: len(nodes) // 2 * 2])
             first, height = first // 2, height + 1
         return tile_roots
 
@@ -108,13 +111,12 @@ class Frontier:
         return join_subtrees([self._edge[height] for height in sorted(self._edge, reverse=True)])
 
 
-def _parents(nodes: list[bytes]) -> list[bytes]:
-    """Hash an even number of neighbours in pairs; laid out as an array first, which spares putting each pair together."""
+def _parents(nodes: HashArray) -> HashArray:
+    """Hash an even number of neighbours in pairs."""
     pairs = np.empty((len(nodes) // 2, 1 + 2 * HASH_SIZE), np.uint8)
     pairs[:, 0] = NODE_PREFIX[0]
-    pairs[:, 1:] = np.frombuffer(b"".join(nodes), np.uint8).reshape(-1, 2 * HASH_SIZE)
-    contents: list[bytes] = pairs.view(f"V{1 + 2 * HASH_SIZE}")[:, 0].tolist()
-    return [sha256(content).digest() for content in contents]
+    pairs[:, 1:] = nodes.reshape(-1, 2 * HASH_SIZE)
+    return hash_rows(pairs)
 
 
 def join_subtrees(hashes: list[bytes]) -> bytes:

@@ -4,7 +4,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -36,8 +39,12 @@ type Case struct {
 	Records    []Record
 	Older      []Older
 	Tiles      map[string][]byte
-	Notes      [][]byte // each is only opened
-	Text       string   // signed with a new key named Name
+	Bundles    map[string][]byte // every entry must be the one whose hash the tiles hold
+	Witness    string            // the key of a witness that must have cosigned Checkpoint
+	Rewritten  *Older            // an earlier checkpoint that the newest does not continue, with what shows it
+	RootWithin []byte            // the root that the newest tree has at that size
+	Notes      [][]byte          // each is only opened
+	Text       string            // signed with a new key named Name
 	Name       string
 }
 
@@ -48,6 +55,9 @@ type Answer struct {
 	Secret     string
 	Public     string
 	Signed     []byte
+	Cosigned   []byte // a line of a new witness, whose key is Cosigner
+	Cosigner   string
+	Time       uint64 // of the cosignature by Witness
 }
 
 func main() {
@@ -74,6 +84,14 @@ func signNew(asked Case, answer *Answer) {
 	signed, err := note.Sign(&note.Note{Text: asked.Text}, signer)
 	check(err)
 	answer.Secret, answer.Public, answer.Signed = secret, public, signed
+	key, private, err := ed25519.GenerateKey(nil)
+	check(err)
+	value := binary.BigEndian.AppendUint64(nil, 1679315147)
+	value = append(value, ed25519.Sign(private, cosigned(asked.Text, 1679315147))...)
+	id := cosignerID(asked.Name, key)
+	answer.Cosigner = fmt.Sprintf("%s+%08x+%s", asked.Name, id, base64.StdEncoding.EncodeToString(append([]byte{4}, key...)))
+	value = append(binary.BigEndian.AppendUint32(nil, id), value...)
+	answer.Cosigned = []byte(fmt.Sprintf("\u2014 %s %s\n", asked.Name, base64.StdEncoding.EncodeToString(value)))
 }
 
 func judge(asked Case, answer *Answer) {
@@ -99,6 +117,27 @@ func judge(asked Case, answer *Answer) {
 		complain(fmt.Sprintf("record %d", record.Index), err)
 		complain(fmt.Sprintf("record %d from tiles", record.Index), fromTiles(tree, record, asked.Tiles))
 	}
+	for path, bundle := range asked.Bundles {
+		complain(path, entries(tree, path, bundle, asked.Tiles))
+	}
+	if asked.Witness != "" {
+		witness, err := newCosigner(asked.Witness)
+		check(err)
+		_, err = note.Open(asked.Checkpoint, note.VerifierList(witness))
+		complain("witness", err)
+		answer.Time = witness.time
+	}
+	if asked.Rewritten != nil {
+		before, err := open(asked.Rewritten.Checkpoint, known)
+		complain("rewritten checkpoint", err)
+		within, err := tlog.ParseHash(base64.StdEncoding.EncodeToString(asked.RootWithin))
+		complain("root within", err)
+		err = tlog.CheckTree(tlog.TreeProof(hashes(asked.Rewritten.Hashes)), tree.N, tree.Hash, before.N, within)
+		complain("rewritten", err)
+		if within == before.Hash {
+			complain("rewritten", fmt.Errorf("it is not"))
+		}
+	}
 	for _, older := range asked.Older {
 		before, err := open(older.Checkpoint, known)
 		complain("older checkpoint", err)
@@ -123,6 +162,79 @@ func open(signed []byte, known note.Verifiers) (tlog.Tree, error) {
 	}
 	root, err := tlog.ParseHash(lines[2])
 	return tlog.Tree{N: size, Hash: root}, err
+}
+
+// entries takes a bundle apart and holds each entry against the leaf that Go reads from our tiles.
+func entries(tree tlog.Tree, path string, bundle []byte, tiles map[string][]byte) error {
+	number := strings.TrimPrefix(path, "tile/entries/")
+	number, _, _ = strings.Cut(number, ".p/")
+	first, err := strconv.ParseInt(strings.NewReplacer("x", "", "/", "").Replace(number), 10, 64)
+	if err != nil {
+		return err
+	}
+	reader := tlog.TileHashReader(tree, reader(tiles))
+	place := first * 256
+	for ; len(bundle) > 0; place++ {
+		if len(bundle) < 2 || len(bundle) < 2+int(binary.BigEndian.Uint16(bundle)) {
+			return fmt.Errorf("it ends within entry %d", place)
+		}
+		length := 2 + int(binary.BigEndian.Uint16(bundle))
+		leaf, err := reader.ReadHashes([]int64{tlog.StoredHashIndex(0, place)})
+		if err != nil {
+			return err
+		}
+		if leaf[0] != tlog.RecordHash(bundle[2:length]) {
+			return fmt.Errorf("entry %d is another", place)
+		}
+		bundle = bundle[length:]
+	}
+	if place != tree.N && place != (first+1)*256 {
+		return fmt.Errorf("it ends before place %d", place)
+	}
+	return nil
+}
+
+// cosigner verifies cosignatures as the specification has them; x/mod knows plain signatures only.
+type cosigner struct {
+	name string
+	id   uint32
+	key  ed25519.PublicKey
+	time uint64 // of the last signature that held
+}
+
+func newCosigner(vkey string) (*cosigner, error) {
+	parts := strings.SplitN(vkey, "+", 3)
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("not a key: %q", vkey)
+	}
+	raw, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || len(raw) != 33 || raw[0] != 4 {
+		return nil, fmt.Errorf("not a cosigner's key: %q", vkey)
+	}
+	found := &cosigner{name: parts[0], id: cosignerID(parts[0], raw[1:]), key: raw[1:]}
+	if fmt.Sprintf("%08x", found.id) != parts[1] {
+		return nil, fmt.Errorf("another id than %08x: %q", found.id, vkey)
+	}
+	return found, nil
+}
+
+func cosignerID(name string, key []byte) uint32 {
+	sum := sha256.Sum256(append([]byte(name+"\n\x04"), key...))
+	return binary.BigEndian.Uint32(sum[:])
+}
+
+func cosigned(text string, time uint64) []byte {
+	return []byte(fmt.Sprintf("cosignature/v1\ntime %d\n%s", time, text))
+}
+
+func (c *cosigner) Name() string    { return c.name }
+func (c *cosigner) KeyHash() uint32 { return c.id }
+func (c *cosigner) Verify(text, value []byte) bool {
+	if len(value) != 8+ed25519.SignatureSize {
+		return false
+	}
+	c.time = binary.BigEndian.Uint64(value)
+	return ed25519.Verify(c.key, cosigned(string(text), c.time), value[8:])
 }
 
 // fromTiles lets Go make the proof out of our tiles, which it authenticates against the root, and compares.

@@ -1,0 +1,527 @@
+-- The pieces of the one query that follows a chain, by kind of record; `trace.py` puts them together.
+--
+-- found_KIND             the records that an id names
+-- made_KIND              what a message made
+-- back_KIND_OTHER        what a record came from
+-- forward_KIND_OTHER     what was made of a record
+-- told_KIND              a record, for people
+--
+-- A record is named by its kind and as much of (u, a, b, t, at) as its key takes. Each piece sees the record it goes out
+-- from as `chain`, passes over `chain.skip` others, brings `chain.most` at the most, and says how many there are where
+-- that is bounded: a message has no more than its transaction. No piece may read more than its index brings it. Where the
+-- book stands as `+book_id`, no index that begins with the book is of use, so that the one by transaction is taken.
+
+-- name: found_message
+SELECT 'message', NULL::uuid, transaction_id, place::bigint, NULL::text, NULL::timestamptz
+FROM message WHERE book_id = $1 AND key = $2
+
+-- name: found_message_at
+SELECT 'message', NULL::uuid, transaction_id, place::bigint, NULL::text, NULL::timestamptz
+FROM message WHERE book_id = $1 AND transaction_id = $5::bigint AND place = $6::integer
+
+-- name: found_transfer
+SELECT 'transfer', NULL::uuid, batch_id, position::bigint, NULL::text, NULL::timestamptz
+FROM transfer WHERE book_id = $1 AND transfer_id = $3
+
+-- name: found_transfer_at
+SELECT 'transfer', NULL::uuid, batch_id, $4::bigint - first_place, NULL::text, NULL::timestamptz
+FROM (SELECT batch_id, first_place, transfers FROM sealed_batch
+      WHERE book_id = $1 AND first_place <= $4::bigint ORDER BY first_place DESC LIMIT 1) AS sealed
+WHERE $4::bigint < first_place + transfers
+
+-- name: found_account
+SELECT 'account', NULL::uuid, account_id, NULL::bigint, NULL::text, NULL::timestamptz
+FROM account WHERE book_id = $1 AND code = $2
+
+-- name: found_asset
+SELECT 'asset', NULL::uuid, asset_id::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM asset WHERE book_id = $1 AND code = $2
+
+-- name: found_customer
+SELECT 'customer', NULL::uuid, customer_id, NULL::bigint, NULL::text, NULL::timestamptz
+FROM customer WHERE book_id = $1 AND ref = $2
+
+-- name: found_usage
+SELECT 'usage', event_key, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM usage_event WHERE book_id = $1 AND event_key = ANY ($10::uuid[])
+
+-- name: found_meter
+SELECT 'meter', NULL::uuid, NULL::bigint, NULL::bigint, code, NULL::timestamptz
+FROM meter WHERE book_id = $1 AND code = $2
+
+-- name: found_price
+SELECT 'price', NULL::uuid, NULL::bigint, NULL::bigint, product || '/' || charge, effective_at
+FROM price
+WHERE book_id = $1 AND (product, charge) = (split_part($2, '/', 1), split_part(split_part($2, '/', 2), '@', 1))
+  AND effective_at = $11::timestamptz
+
+-- name: found_draft
+SELECT 'draft', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM invoice
+WHERE book_id = $1 AND invoice_id = $3 AND $9::integer IS NULL
+  AND NOT EXISTS (SELECT FROM invoice_issue
+                  WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id)
+
+-- name: found_invoice
+SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM invoice_issue WHERE book_id = $1 AND $9::integer IS NULL AND invoice_id = $3
+
+-- name: found_invoice_by_number
+SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM invoice_issue WHERE book_id = $1 AND $9::integer IS NULL AND series = $7::text AND number = $8::bigint
+
+-- name: found_line
+SELECT 'line', invoice_id, NULL::bigint, position::bigint, NULL::text, NULL::timestamptz
+FROM invoice_line
+WHERE book_id = $1 AND position = $9::integer AND invoice_id = coalesce($3, (
+    SELECT invoice_id FROM invoice_issue WHERE book_id = $1 AND series = $7::text AND number = $8::bigint))
+
+-- name: found_payment
+SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM payment WHERE book_id = $1 AND payment_id = $3
+
+-- name: found_payment_by_provider_id
+SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM payment_step WHERE book_id = $1 AND provider_id = $2 AND step = 'opened'
+
+-- name: found_receipt
+SELECT 'receipt', receipt_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM receipt WHERE book_id = $1 AND receipt_id = $3
+
+-- name: found_key
+SELECT 'key', key_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM api_key WHERE book_id = $1 AND key_id = $3
+
+-- name: made_transfer
+SELECT 'transfer', NULL::uuid, batch_id, position::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM transfer WHERE chain.kind = 'message' AND book_id = $1 AND batch_id = chain.a AND message_place = chain.b
+ORDER BY position LIMIT chain.most OFFSET chain.skip
+
+-- name: made_account
+SELECT 'account', NULL::uuid, account_id, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM account WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY account_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_account_limit
+SELECT 'account_limit', NULL::uuid, account_id, transaction_id, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM account_limit
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY account_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_account_metadata
+SELECT 'account_metadata', NULL::uuid, account_id, transaction_id, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM account_metadata
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY account_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_account_closing
+SELECT 'account_closing', NULL::uuid, account_id, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM account_closing
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY account_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_asset
+SELECT 'asset', NULL::uuid, asset_id::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM asset WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY asset_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_customer
+SELECT 'customer', NULL::uuid, customer_id, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM customer WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY customer_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_usage
+SELECT 'usage', event_key, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM usage_event WHERE chain.kind = 'message' AND +book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY occurred_at, event_key LIMIT chain.most OFFSET chain.skip
+
+-- name: made_billable_rule
+SELECT 'billable_rule', NULL::uuid, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM billable_rule
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+
+-- name: made_meter
+SELECT 'meter', NULL::uuid, NULL::bigint, NULL::bigint, code, NULL::timestamptz, count(*) OVER ()
+FROM meter WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY code LIMIT chain.most OFFSET chain.skip
+
+-- name: made_price
+SELECT 'price', NULL::uuid, NULL::bigint, NULL::bigint, product || '/' || charge, effective_at, count(*) OVER ()
+FROM price WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY product, charge, effective_at LIMIT chain.most OFFSET chain.skip
+
+-- name: made_billing_zone
+SELECT 'billing_zone', NULL::uuid, NULL::bigint, NULL::bigint, product, NULL::timestamptz, count(*) OVER ()
+FROM billing_zone WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY product LIMIT chain.most OFFSET chain.skip
+
+-- name: made_draft
+SELECT 'draft', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM invoice WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY customer_id, product, asset_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_invoice
+SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM invoice_issue WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY series, number LIMIT chain.most OFFSET chain.skip
+
+-- name: made_payment
+SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM payment WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY payment_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_payment_step
+SELECT 'payment_step', payment_id, NULL::bigint, NULL::bigint, step, NULL::timestamptz, count(*) OVER ()
+FROM payment_step WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY payment_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_receipt
+SELECT 'receipt', receipt_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM receipt WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY receipt_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_key
+SELECT 'key', key_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM api_key WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY key_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_key_revocation
+SELECT 'key_revocation', key_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM api_key_revocation
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY key_id LIMIT chain.most OFFSET chain.skip
+
+-- name: back_receipt_payment
+SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM receipt WHERE chain.kind = 'receipt' AND book_id = $1 AND receipt_id = chain.u
+
+-- name: back_step_payment
+SELECT 'payment', chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+WHERE chain.kind = 'payment_step'
+
+-- name: back_payment_invoice
+SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM payment WHERE chain.kind = 'payment' AND book_id = $1 AND payment_id = chain.u
+
+-- name: back_invoice_draft
+SELECT 'draft', chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1 WHERE chain.kind = 'invoice'
+
+-- name: back_draft_line
+SELECT 'line', invoice_id, NULL::bigint, position::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM invoice_line WHERE chain.kind = 'draft' AND book_id = $1 AND invoice_id = chain.u
+ORDER BY position LIMIT chain.most OFFSET chain.skip
+
+-- name: back_line_usage
+SELECT 'usage', event_key, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, events
+FROM invoice_line AS line
+JOIN invoice USING (book_id, invoice_id)
+JOIN meter ON meter.book_id = $1 AND meter.code = line.meter
+JOIN LATERAL (
+    SELECT event_key, occurred_at FROM usage_event
+    WHERE usage_event.book_id = $1 AND usage_event.customer_id = invoice.customer_id
+      AND occurred_at >= line.period_start AND occurred_at < line.period_end AND type = meter.event_type
+      AND usage_event.transaction_id < usage_through AND (meter.quantity IS NULL OR quantities ? meter.quantity)
+    ORDER BY occurred_at, event_key LIMIT chain.most OFFSET chain.skip
+) AS covered ON true
+WHERE chain.kind = 'line' AND line.book_id = $1 AND line.invoice_id = chain.u AND line.position = chain.b
+ORDER BY occurred_at, event_key
+
+-- name: back_line_price
+SELECT 'price', NULL::uuid, NULL::bigint, NULL::bigint, product || '/' || charge, price_at, 1
+FROM invoice_line WHERE chain.kind = 'line' AND book_id = $1 AND invoice_id = chain.u AND position = chain.b
+
+-- name: back_price_meter
+SELECT 'meter', NULL::uuid, NULL::bigint, NULL::bigint, meter, NULL::timestamptz, 1
+FROM price
+WHERE chain.kind = 'price' AND book_id = $1 AND meter IS NOT NULL AND effective_at = chain.at
+  AND (product, charge) = (split_part(chain.t, '/', 1), split_part(chain.t, '/', 2))
+
+-- name: back_transfer_invoice
+SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer
+JOIN invoice_issue USING (book_id, message_place, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND reason = 2
+  AND invoice_issue.transaction_id = chain.a
+
+-- name: back_transfer_payment
+SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer
+JOIN receipt USING (book_id, message_place, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND reason = 3
+  AND receipt.transaction_id = chain.a
+
+-- name: back_transfer_hold
+SELECT 'transfer', NULL::uuid, held.batch_id, held.position::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer
+JOIN hold_use USING (book_id, batch_id, position)
+JOIN transfer AS held ON held.book_id = $1 AND held.transfer_id = hold_id
+WHERE chain.kind = 'transfer' AND transfer.book_id = $1 AND transfer.batch_id = chain.a
+  AND transfer.position = chain.b AND transfer.reason IN (7, 8, 9)
+
+-- name: back_transfer_reversed
+SELECT 'transfer', NULL::uuid, reversed.batch_id, reversed.position::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer
+JOIN reversal USING (book_id, batch_id, position)
+JOIN transfer AS reversed ON reversed.book_id = $1 AND reversed.transfer_id = reversed_id
+WHERE chain.kind = 'transfer' AND transfer.book_id = $1 AND transfer.batch_id = chain.a
+  AND transfer.position = chain.b AND transfer.reason = 5
+
+-- name: back_account_invoice
+SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM account
+JOIN invoice_issue USING (book_id, transaction_id, message_place, account_id)
+WHERE chain.kind = 'account' AND book_id = $1 AND account_id = chain.a
+
+-- name: back_of_account
+SELECT 'account', NULL::uuid, chain.a, NULL::bigint, NULL::text, NULL::timestamptz, 1
+WHERE chain.kind IN ('account_limit', 'account_metadata', 'account_closing')
+
+-- name: back_revocation_key
+SELECT 'key', chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1 WHERE chain.kind = 'key_revocation'
+
+-- name: forward_usage_line
+SELECT 'line', invoice_id, NULL::bigint, line.position::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM usage_event AS event
+JOIN invoice ON invoice.book_id = $1 AND invoice.customer_id = event.customer_id
+    AND event.occurred_at >= invoice.period_start AND event.occurred_at < invoice.period_end
+    AND event.transaction_id < usage_through
+JOIN invoice_line AS line USING (invoice_id)
+JOIN meter ON meter.book_id = $1 AND meter.code = line.meter
+WHERE chain.kind = 'usage' AND event.book_id = $1 AND event.event_key = chain.u AND line.book_id = $1
+  AND event.occurred_at >= line.period_start AND event.occurred_at < line.period_end AND event.type = meter.event_type
+  AND (meter.quantity IS NULL OR event.quantities ? meter.quantity)
+ORDER BY invoice_id, line.position LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_line_draft
+SELECT 'draft', chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1 WHERE chain.kind = 'line'
+
+-- name: forward_draft_invoice
+SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM invoice_issue WHERE chain.kind = 'draft' AND book_id = $1 AND invoice_id = chain.u
+
+-- name: forward_invoice_payment
+SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM payment WHERE chain.kind = 'invoice' AND book_id = $1 AND invoice_id = chain.u
+ORDER BY payment_id LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_payment_step
+SELECT 'payment_step', payment_id, NULL::bigint, NULL::bigint, step, NULL::timestamptz, count(*) OVER ()
+FROM payment_step WHERE chain.kind = 'payment' AND book_id = $1 AND payment_id = chain.u
+ORDER BY transaction_id
+
+-- name: forward_payment_receipt
+SELECT 'receipt', receipt_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM receipt WHERE chain.kind = 'payment' AND book_id = $1 AND payment_id = chain.u
+
+-- name: forward_transfer_payment
+SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM transfer
+JOIN invoice_issue USING (book_id, message_place, transfer_id)
+JOIN payment USING (book_id, invoice_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND reason = 2
+  AND invoice_issue.transaction_id = chain.a
+ORDER BY payment_id LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_transfer_receipt
+SELECT 'receipt', receipt_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer
+JOIN receipt USING (book_id, message_place, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND reason = 3
+  AND receipt.transaction_id = chain.a
+
+-- name: forward_transfer_use
+SELECT 'transfer', NULL::uuid, hold_use.batch_id, hold_use.position::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM transfer
+JOIN hold_use ON hold_use.book_id = $1 AND hold_id = transfer_id
+WHERE chain.kind = 'transfer' AND transfer.book_id = $1 AND transfer.batch_id = chain.a
+  AND transfer.position = chain.b AND reason = 6
+ORDER BY nth LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_transfer_reversal
+SELECT 'transfer', NULL::uuid, reversal.batch_id, reversal.position::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer
+JOIN reversal ON reversal.book_id = $1 AND reversed_id = transfer_id
+WHERE chain.kind = 'transfer' AND transfer.book_id = $1 AND transfer.batch_id = chain.a AND transfer.position = chain.b
+
+-- name: forward_account_limit
+SELECT 'account_limit', NULL::uuid, account_id, transaction_id, NULL::text, NULL::timestamptz, NULL::bigint
+FROM account_limit WHERE chain.kind = 'account' AND book_id = $1 AND account_id = chain.a
+ORDER BY transaction_id DESC LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_account_metadata
+SELECT 'account_metadata', NULL::uuid, account_id, transaction_id, NULL::text, NULL::timestamptz, NULL::bigint
+FROM account_metadata WHERE chain.kind = 'account' AND book_id = $1 AND account_id = chain.a
+ORDER BY transaction_id DESC LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_account_closing
+SELECT 'account_closing', NULL::uuid, account_id, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM account_closing WHERE chain.kind = 'account' AND book_id = $1 AND account_id = chain.a
+
+-- name: forward_account_transfer
+SELECT 'transfer', NULL::uuid, batch_id, position::bigint, NULL::text, NULL::timestamptz, NULL::bigint
+FROM (
+    SELECT book_id, batch_id, slots FROM net_change
+    WHERE book_id = $1 AND page = page_of(chain.a) ORDER BY batch_id DESC LIMIT 1000
+) AS changed
+JOIN LATERAL (
+    SELECT position FROM transfer
+    WHERE transfer.book_id = $1 AND transfer.batch_id = changed.batch_id
+      AND (debit_account_id = chain.a OR credit_account_id = chain.a)
+    ORDER BY position DESC LIMIT least(chain.most, 20) + chain.skip
+) AS touching ON true
+WHERE chain.kind = 'account'
+  AND (position(slot_of(chain.a) IN slots) > 0 OR position(held_slot_of(chain.a) IN slots) > 0)
+ORDER BY batch_id DESC, position DESC LIMIT least(chain.most, 20) OFFSET chain.skip
+
+-- name: forward_customer_draft
+SELECT 'draft', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM invoice WHERE chain.kind = 'customer' AND book_id = $1 AND customer_id = chain.a
+ORDER BY period_start DESC, product, asset_id LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_key_revocation
+SELECT 'key_revocation', key_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM api_key_revocation WHERE chain.kind = 'key' AND book_id = $1 AND key_id = chain.u
+
+-- name: told_message
+SELECT transaction_id || '.' || place, operation || CASE WHEN refused THEN ', refused' ELSE '' END, recorded_at,
+       NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id, place
+FROM message WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND place = chain.b
+
+-- name: told_transfer
+SELECT transfer_id::text,
+       debit.code || ' → ' || credit.code || coalesce(', ' || reference, '')
+       || coalesce(', at most ' || asked, '')
+       || CASE WHEN expires_at < 9223372036854775807
+               THEN ', until ' || to_char(to_timestamp(expires_at / 1000000), 'YYYY-MM-DD HH24:MI:SS') ELSE '' END,
+       recorded_at, amount, transfer.asset_id, reason::integer, transfer_id, batch_id, position::integer,
+       batch_id, transfer.message_place::integer
+FROM transfer
+JOIN batch USING (book_id, batch_id)
+LEFT JOIN transfer_reference USING (book_id, batch_id, position)
+LEFT JOIN sweep USING (book_id, batch_id, position)
+LEFT JOIN hold USING (book_id, batch_id, position)
+JOIN account AS debit ON debit.book_id = $1 AND debit.account_id = debit_account_id
+JOIN account AS credit ON credit.book_id = $1 AND credit.account_id = credit_account_id
+WHERE chain.kind = 'transfer' AND transfer.book_id = $1 AND batch_id = chain.a AND position = chain.b
+
+-- name: told_account
+SELECT code, code, opened_at, NULL::bigint, asset_id, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer,
+       transaction_id, message_place
+FROM account WHERE chain.kind = 'account' AND book_id = $1 AND account_id = chain.a
+
+-- name: told_account_limit
+SELECT code, code || ', from ' || coalesce(account_limit.min_balance::text, 'no limit') || ' to '
+       || coalesce(account_limit.max_balance::text, 'no limit'),
+       changed_at, NULL::bigint, asset_id, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer,
+       account_limit.transaction_id, account_limit.message_place
+FROM account_limit JOIN account USING (book_id, account_id)
+WHERE chain.kind = 'account_limit' AND book_id = $1 AND account_id = chain.a AND account_limit.transaction_id = chain.b
+
+-- name: told_account_metadata
+SELECT code, code || ', ' || metadata::text, changed_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid,
+       NULL::bigint, NULL::integer, account_metadata.transaction_id, account_metadata.message_place
+FROM account_metadata JOIN account USING (book_id, account_id)
+WHERE chain.kind = 'account_metadata' AND book_id = $1 AND account_id = chain.a
+  AND account_metadata.transaction_id = chain.b
+
+-- name: told_account_closing
+SELECT code, code, closed_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer,
+       account_closing.transaction_id, account_closing.message_place
+FROM account_closing JOIN account USING (book_id, account_id)
+WHERE chain.kind = 'account_closing' AND book_id = $1 AND account_id = chain.a
+
+-- name: told_asset
+SELECT code, code || ', ' || exponent || ' decimal digits', NULL::timestamptz, NULL::bigint, NULL::integer,
+       NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
+FROM asset WHERE chain.kind = 'asset' AND book_id = $1 AND asset_id = chain.a
+
+-- name: told_customer
+SELECT ref, ref, created_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer,
+       transaction_id, message_place
+FROM customer WHERE chain.kind = 'customer' AND book_id = $1 AND customer_id = chain.a
+
+-- name: told_usage
+SELECT source || '/' || event_id, type || ' of ' || ref || ', ' || quantities::text, occurred_at, NULL::bigint,
+       NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, usage_event.transaction_id,
+       usage_event.message_place
+FROM usage_event JOIN customer USING (book_id, customer_id)
+WHERE chain.kind = 'usage' AND book_id = $1 AND event_key = chain.u
+
+-- name: told_billable_rule
+SELECT transaction_id || '.' || message_place, 'what is billed', set_at, NULL::bigint, NULL::integer, NULL::integer,
+       NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
+FROM billable_rule
+WHERE chain.kind = 'billable_rule' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+
+-- name: told_meter
+SELECT code, name || ', ' || aggregation || coalesce(' of ' || quantity, '') || ' over ' || event_type, created_at,
+       NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
+FROM meter WHERE chain.kind = 'meter' AND book_id = $1 AND code = chain.t
+
+-- name: told_price
+SELECT product || '/' || charge || '@' || to_char(effective_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       name || ', ' || (model ->> 'model'), created_at, NULL::bigint, asset_id, NULL::integer, NULL::uuid, NULL::bigint,
+       NULL::integer, transaction_id, message_place
+FROM price
+WHERE chain.kind = 'price' AND book_id = $1 AND effective_at = chain.at
+  AND (product, charge) = (split_part(chain.t, '/', 1), split_part(chain.t, '/', 2))
+
+-- name: told_billing_zone
+SELECT product, product || ' by the months of ' || zone, set_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid,
+       NULL::bigint, NULL::integer, transaction_id, message_place
+FROM billing_zone WHERE chain.kind = 'billing_zone' AND book_id = $1 AND product = chain.t
+
+-- name: told_draft
+SELECT invoice_id::text,
+       ref || ', ' || product || ' from ' || to_char(period_start AT TIME ZONE zone, 'YYYY-MM-DD') || ' to '
+       || to_char(period_end AT TIME ZONE zone, 'YYYY-MM-DD'),
+       drafted_at, total, asset_id, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, invoice.transaction_id,
+       invoice.message_place
+FROM invoice JOIN customer USING (book_id, customer_id) JOIN billing_zone USING (book_id, product)
+WHERE chain.kind = 'draft' AND book_id = $1 AND invoice_id = chain.u
+
+-- name: told_line
+SELECT invoice_id || '/' || position, detail ->> 'explanation', NULL::timestamptz, amount, asset_id, NULL::integer,
+       NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
+FROM invoice_line JOIN invoice USING (book_id, invoice_id)
+WHERE chain.kind = 'line' AND book_id = $1 AND invoice_id = chain.u AND position = chain.b
+
+-- name: told_invoice
+SELECT series || '-' || CASE WHEN number < 1000000 THEN lpad(number::text, 6, '0') ELSE number::text END,
+       ref || ', due on ' || due_on, issued_at, total, asset_id, NULL::integer, transfer_id, batch_id, position::integer,
+       invoice_issue.transaction_id, invoice_issue.message_place
+FROM invoice_issue
+JOIN invoice USING (book_id, invoice_id)
+JOIN customer USING (book_id, customer_id)
+LEFT JOIN transfer USING (book_id, transfer_id, asset_id)
+WHERE chain.kind = 'invoice' AND book_id = $1 AND invoice_id = chain.u
+
+-- name: told_payment
+SELECT payment_id::text, user_ref || ' by ' || payment_type || ' through ' || provider, started_at, amount, asset_id,
+       NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
+FROM payment WHERE chain.kind = 'payment' AND book_id = $1 AND payment_id = chain.u
+
+-- name: told_payment_step
+SELECT payment_id::text, step || coalesce(' as ' || provider_id, '') || coalesce(': ' || reason, ''), at, NULL::bigint,
+       NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
+FROM payment_step WHERE chain.kind = 'payment_step' AND book_id = $1 AND payment_id = chain.u AND step = chain.t
+
+-- name: told_receipt
+SELECT receipt_id::text, debit.code || ' → ' || credit.code, issued_at, amount, transfer.asset_id, NULL::integer,
+       transfer_id, batch_id, position::integer, receipt.transaction_id, receipt.message_place
+FROM receipt
+JOIN transfer USING (book_id, transfer_id)
+JOIN account AS debit ON debit.book_id = $1 AND debit.account_id = debit_account_id
+JOIN account AS credit ON credit.book_id = $1 AND credit.account_id = credit_account_id
+WHERE chain.kind = 'receipt' AND receipt.book_id = $1 AND receipt_id = chain.u
+
+-- name: told_key
+SELECT key_id::text, name || ' for ' || array_to_string(scopes, ', '), created_at, NULL::bigint, NULL::integer,
+       NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
+FROM api_key WHERE chain.kind = 'key' AND book_id = $1 AND key_id = chain.u
+
+-- name: told_key_revocation
+SELECT key_id::text, name, revoked_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint,
+       NULL::integer, api_key_revocation.transaction_id, api_key_revocation.message_place
+FROM api_key_revocation JOIN api_key USING (book_id, key_id)
+WHERE chain.kind = 'key_revocation' AND book_id = $1 AND key_id = chain.u

@@ -1,0 +1,200 @@
+-- name: find_bound
+SELECT settled_horizon()
+
+-- name: count_messages
+SELECT count(*) FROM message WHERE book_id = $1 AND transaction_id < $2
+
+-- name: read_messages
+SELECT transaction_id, place, key, operation, principal, hash, body, refused, answer, recorded_at
+FROM message
+WHERE book_id = $1 AND transaction_id < $2 AND (transaction_id, place) > ($3, $4)
+ORDER BY transaction_id, place LIMIT $5
+
+-- name: opened_at
+SELECT opened_at FROM book WHERE book_id = $1
+
+-- name: any_book
+SELECT EXISTS (SELECT FROM book)
+
+-- name: insert_book
+INSERT INTO book (book_id, name, opened_at) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3)
+
+-- The place in the order is told to the twin, where otherwise the store gives it: so every fact comes to stand where it
+-- stood. The messages come one after the other, so that all that is ordered below one has ended.
+
+-- name: take_told_order
+CREATE OR REPLACE FUNCTION tallystick.transaction_order() RETURNS bigint LANGUAGE sql STABLE AS
+$$ SELECT current_setting('tallystick.place')::bigint $$
+
+-- name: take_told_horizon
+CREATE OR REPLACE FUNCTION tallystick.settled_horizon() RETURNS bigint LANGUAGE sql STABLE AS
+$$ SELECT current_setting('tallystick.horizon')::bigint $$
+
+-- name: tell_place
+SELECT set_config('tallystick.place', $1, true), set_config('tallystick.horizon', $2, true)
+
+-- name: definition
+SELECT pg_get_functiondef($1::text::regprocedure)
+
+-- name: raise_base
+UPDATE transaction_base
+SET base = greatest(base, $1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+
+-- name: raise_books
+SELECT setval(pg_get_serial_sequence('tallystick.book', 'book_id'), max(book_id)) FROM book
+
+-- name: raise_customers
+SELECT setval('customer_number', max(customer_id)) FROM customer
+
+-- Usage and its customers, of which the journal keeps count and hash.
+
+-- name: read_customers
+SELECT customer_id, ref, created_at FROM customer WHERE book_id = $1 AND transaction_id = $2 AND message_place = $3
+
+-- name: insert_customers
+INSERT INTO customer (book_id, transaction_id, message_place, customer_id, ref, created_at)
+SELECT $1, $2, $3, customer_id, ref, created_at
+FROM unnest($4::bigint[], $5::text[], $6::timestamptz[]) AS made (customer_id, ref, created_at)
+
+-- name: read_usage
+SELECT event_key, customer_id, occurred_at, transaction_id, book_id, message_place, type, source, event_id, quantities
+FROM usage_event
+WHERE book_id = $1 AND transaction_id = $2 AND message_place = $3
+ORDER BY event_key
+
+-- name: usage_through
+SELECT min(usage_through) FROM invoice WHERE book_id = $1 AND transaction_id = $2 AND message_place = $3
+
+-- name: drafts_beside_others
+SELECT DISTINCT usage_through, transaction_id FROM invoice
+WHERE book_id = $1 AND transaction_id < $2 AND usage_through < transaction_id
+ORDER BY transaction_id
+
+-- What was paid in, and may not have been seen by all that are ordered behind it.
+
+-- name: batches_before
+SELECT batch_id FROM batch WHERE book_id = $1 AND batch_id < $2 ORDER BY batch_id DESC LIMIT $3
+
+-- name: changes_of_batches
+SELECT page, batch_id, slots, amounts FROM net_change
+WHERE book_id = $1 AND page = ANY ($2::bigint[]) AND batch_id = ANY ($3::bigint[])
+
+-- The log.
+
+-- name: read_batches
+SELECT batch_id, leaf_hashes FROM batch WHERE book_id = $1 AND batch_id < $2 ORDER BY batch_id
+
+-- name: read_checkpoints
+SELECT size, root, through FROM checkpoint WHERE book_id = $1 AND through < $2 ORDER BY size
+
+-- name: find_leaf
+SELECT transfer_id, (SELECT key FROM message
+                     WHERE (message.book_id, transaction_id, place) = (transfer.book_id, batch_id, message_place))
+FROM transfer WHERE book_id = $1 AND batch_id = $2 AND position = $3
+
+-- name: any_key_of
+SELECT key FROM message WHERE book_id = $1 AND transaction_id = $2 ORDER BY place LIMIT 1
+
+-- The facts, one statement for each table: all that a message made, in the order of their keys.
+
+-- name: facts_of_asset
+SELECT row_to_json(fact)::text FROM asset AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY asset_id
+
+-- name: facts_of_account
+SELECT row_to_json(fact)::text FROM account AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY account_id
+
+-- name: facts_of_account_closing
+SELECT row_to_json(fact)::text FROM account_closing AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY account_id
+
+-- name: facts_of_account_limit
+SELECT row_to_json(fact)::text FROM account_limit AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY account_id, transaction_id
+
+-- name: facts_of_account_metadata
+SELECT row_to_json(fact)::text FROM account_metadata AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY account_id, transaction_id
+
+-- name: facts_of_batch
+SELECT row_to_json(fact)::text FROM (
+    SELECT batch_id, transfers, recorded_at, pages FROM batch WHERE book_id = $1 AND batch_id < $2 ORDER BY batch_id
+) AS fact
+
+-- name: facts_of_transfer
+SELECT row_to_json(fact)::text FROM transfer AS fact WHERE book_id = $1 AND batch_id < $2 ORDER BY batch_id, position
+
+-- name: facts_of_net_change
+SELECT row_to_json(fact)::text FROM net_change AS fact WHERE book_id = $1 AND batch_id < $2 ORDER BY page, batch_id
+
+-- name: facts_of_dated_change
+SELECT row_to_json(fact)::text FROM dated_change AS fact WHERE book_id = $1 AND batch_id < $2 ORDER BY page, batch_id
+
+-- name: facts_of_transfer_reference
+SELECT row_to_json(fact)::text FROM transfer_reference AS fact
+WHERE book_id = $1 AND batch_id < $2 ORDER BY batch_id, position
+
+-- name: facts_of_hold
+SELECT row_to_json(fact)::text FROM hold AS fact WHERE book_id = $1 AND batch_id < $2 ORDER BY batch_id, position
+
+-- name: facts_of_hold_use
+SELECT row_to_json(fact)::text FROM hold_use AS fact WHERE book_id = $1 AND batch_id < $2 ORDER BY hold_id, nth
+
+-- name: facts_of_reversal
+SELECT row_to_json(fact)::text FROM reversal AS fact WHERE book_id = $1 AND batch_id < $2 ORDER BY reversed_id
+
+-- name: facts_of_sweep
+SELECT row_to_json(fact)::text FROM sweep AS fact WHERE book_id = $1 AND batch_id < $2 ORDER BY batch_id, position
+
+-- name: facts_of_message_attachment
+SELECT row_to_json(fact)::text FROM (
+    SELECT transaction_id, place, size FROM message_attachment
+    WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, place
+) AS fact
+
+-- name: facts_of_customer
+SELECT row_to_json(fact)::text FROM customer AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY customer_id
+
+-- name: facts_of_billable_rule
+SELECT row_to_json(fact)::text FROM billable_rule AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_meter
+SELECT row_to_json(fact)::text FROM meter AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY code
+
+-- name: facts_of_price
+SELECT row_to_json(fact)::text FROM price AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY product, charge, effective_at
+
+-- name: facts_of_billing_zone
+SELECT row_to_json(fact)::text FROM billing_zone AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY product
+
+-- name: facts_of_invoice
+SELECT row_to_json(fact)::text FROM invoice AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY invoice_id
+
+-- name: facts_of_invoice_line
+SELECT row_to_json(fact)::text FROM invoice_line AS fact
+WHERE book_id = $1 AND EXISTS (
+    SELECT FROM invoice
+    WHERE (invoice.book_id, invoice.invoice_id) = (fact.book_id, fact.invoice_id) AND transaction_id < $2)
+ORDER BY invoice_id, position
+
+-- name: facts_of_invoice_issue
+SELECT row_to_json(fact)::text FROM invoice_issue AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY invoice_id
+
+-- name: facts_of_payment
+SELECT row_to_json(fact)::text FROM payment AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY payment_id
+
+-- name: facts_of_payment_step
+SELECT row_to_json(fact)::text FROM payment_step AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY payment_id, step
+
+-- name: facts_of_receipt
+SELECT row_to_json(fact)::text FROM receipt AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY receipt_id
+
+-- name: facts_of_api_key
+SELECT row_to_json(fact)::text FROM api_key AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY key_id
+
+-- name: facts_of_api_key_revocation
+SELECT row_to_json(fact)::text FROM api_key_revocation AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY key_id

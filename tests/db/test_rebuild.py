@@ -1,0 +1,355 @@
+"""Rebuild: the kept messages alone make the same book again, and whatever does not fit them is named."""
+
+import asyncio
+import datetime as dt
+import random
+import uuid
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tallystick.clock import FixedClock, SystemClock
+from tallystick.db.connect import connect_as_owner
+from tallystick.db.embedded import EmbeddedServer
+from tallystick.errors import TallystickError
+from tallystick.ids import uuid7
+from tallystick.ledger.books import find_book
+from tallystick.ledger.seal import lead
+from tallystick.operations.import_transfers import import_transfers
+from tallystick.operations.model import Call
+from tallystick.operations.rebuild import rebuild
+from tallystick.operations.run import Operations
+from tallystick.rebuild.model import Rebuilt
+from tallystick.rebuild.open_twin import TwinNotEmpty, made_database
+from tallystick.security.model import OPERATOR, SYSTEM
+from tests.conftest import House, url_of
+from tests.db.posting import ORIGIN, SIGNER, seal_all
+from tests.db.priced_usage import meter_requests, price, use_in_may
+from tests.scenarios.paying import open_shop
+
+
+async def rebuilt(house: House, server: EmbeddedServer) -> Rebuilt:
+    """Make the book anew in a database of its own."""
+    async with made_database(url_of(server, "postgres")) as url:
+        return await rebuild(house.operations, "main", url, lambda *_: None)
+
+
+def said(found: Rebuilt) -> str:
+    """Return what differs, empty when all came out the same."""
+    return found.difference.message if found.difference else ""
+
+
+async def seal_book(house: House) -> None:
+    """Seal all that is posted, under one checkpoint."""
+    async with house.operations.pool.acquire() as connection:
+        book = await find_book(connection, "main")
+        sealer = await lead(connection, book.book_id, ORIGIN, [SIGNER])
+        assert sealer is not None
+        await seal_all(connection, sealer)
+        await connection.execute("SELECT pg_advisory_unlock_all()")
+
+
+async def attempt(house: House, operation: str, key: str = "", /, **fields: object) -> Any:  # noqa: ANN401 - each has its own
+    """Run an operation; a refusal is as good an answer."""
+    try:
+        return await house.do(operation, key, **fields)
+    except TallystickError as error:
+        return error
+
+
+async def open_accounts(house: House) -> None:
+    """Open accounts of two assets, limited and not, described and not; some again, one otherwise."""
+    await house.do("ledger.ensure_asset", asset="EUR", exponent=2)
+    await house.do("ledger.ensure_asset", asset="EUR", exponent=2)
+    for code in ("bank", "ada", "bob", "eve", "old"):
+        await house.do("ledger.open_account", account=code, asset="USD")
+    await house.do("ledger.open_account", account="purse", asset="USD", min_balance=0, metadata={"of": "ada"})
+    await house.do("ledger.open_account", account="euros", asset="EUR", max_balance=10**6)
+    await house.do("ledger.open_account", account="ada", asset="USD")
+    assert isinstance(await attempt(house, "ledger.open_account", account="ada", asset="EUR"), TallystickError)
+    await house.do("ledger.describe_account", account="ada", metadata={"tier": "gold"})
+    await house.do("ledger.limit_account", account="bob", min_balance=-500, max_balance=None)
+
+
+def moved(debit: str, credit: str, amount: int, **fields: object) -> dict[str, object]:
+    """Write an item of `ledger.transfers`."""
+    return {"id": str(uuid7()), "debit": debit, "credit": credit, "amount": amount, **fields}
+
+
+async def be_busy(house: House, seed: int) -> None:
+    """Do one of everything, and many at once that draw on the same limited accounts."""
+    chance = random.Random(seed)
+    await open_accounts(house)
+    await house.do("ledger.transfers", transfers=[moved("bank", "purse", 1000, reference="first"),
+                                                  moved("bank", "ada", 5, effective_at="2020-02-02T00:00:00Z"),
+                                                  moved("bank", "nobody", 5), moved("bank", "euros", 5)])  # fmt: skip
+    await attempt(
+        house, "ledger.transfers", group=True, transfers=[moved("bank", "ada", 1), moved("purse", "ada", 10**6)]
+    )
+    await house.do("ledger.transfers", group=True, transfers=[moved("bank", "ada", 1), moved("purse", "ada", 2)])
+    hold, other, gone = (str(uuid7()) for _ in range(3))
+    await house.do("ledger.hold", id=hold, debit="purse", credit="eve", amount=300)
+    await house.do("ledger.hold", id=other, debit="purse", credit="eve", amount=50, expires_at="2999-01-01T00:00:00Z")
+    ends = SystemClock().now() + dt.timedelta(minutes=30)
+    await house.do("ledger.hold", id=gone, debit="purse", credit="eve", amount=20, expires_at=ends.isoformat())
+    later = Operations(house.operations.pool, FixedClock(ends + dt.timedelta(minutes=1)), house.operations.table)
+    assert (
+        await later.call(SYSTEM, "main", "ledger.expire_holds", "tallystick:expire", {"holds": [gone]})
+    ).expired == 1
+    await house.do("ledger.capture", id=str(uuid7()), hold=hold, amount=100, reference="half")
+    await house.do("ledger.capture", id=str(uuid7()), hold=hold)
+    await attempt(house, "ledger.capture", id=str(uuid7()), hold=hold)
+    await house.do("ledger.release", id=str(uuid7()), hold=other)
+    first = moved("bank", "eve", 77)
+    await house.do("ledger.transfer", "once", **first)
+    await house.do("ledger.transfer", "once", **first)
+    await attempt(house, "ledger.transfer", "once", **(first | {"amount": 78}))
+    await house.do("ledger.transfer", "the same id under another key", **first)
+    await attempt(house, "ledger.transfer", **(first | {"amount": 78}))
+    await house.do("ledger.reverse", id=str(uuid7()), reverses=first["id"])
+    await attempt(house, "ledger.reverse", id=str(uuid7()), reverses=first["id"])
+    await house.do("ledger.sweep", **moved("purse", "eve", 10**9))
+    await house.do("ledger.transfer", **moved("bank", "purse", 400))
+    codes = ["bank", "ada", "bob", "eve", "purse", "euros", "nobody"]
+    await asyncio.gather(*(
+        attempt(house, chance.choice(["ledger.transfer", "ledger.transfer", "ledger.sweep", "ledger.hold"]),
+                **moved(chance.choice(codes), chance.choice(codes), chance.randint(1, 200)))
+        for _ in range(300)
+    ))  # fmt: skip
+    await house.do("ledger.close_account", account="old")
+    await attempt(house, "ledger.close_account", account="old")
+    await attempt(house, "ledger.transfer", **moved("bank", "old", 1))
+    await asyncio.gather(*(
+        attempt(house, "ledger.limit_account", account="bob", min_balance=-number, max_balance=None) if number % 20 == 0
+        else attempt(house, "ledger.transfer", **moved("bob", "ada", number))
+        for number in range(100)
+    ))  # fmt: skip
+
+
+@pytest.fixture
+async def busy(house: House) -> House:
+    """Give a book in which one of everything was done, sealed twice and with some that is not sealed."""
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")  # noqa: T201 - whoever sees it fail must be able to do it again
+    await be_busy(house, seed)
+    await seal_twice(house)
+    return house
+
+
+@pytest.fixture
+async def quiet(house: House) -> House:
+    """Give a small book, sealed twice and with one that is not sealed."""
+    await open_accounts(house)
+    await house.do("ledger.close_account", account="old")
+    await house.do("ledger.transfer", **moved("bank", "ada", 10))
+    await seal_twice(house)
+    return house
+
+
+async def seal_twice(house: House) -> None:
+    """Seal what there is, then one transfer more, and leave one unsealed."""
+    await seal_book(house)
+    await house.do("ledger.transfer", "the last sealed", **moved("bank", "ada", 11))
+    await seal_book(house)
+    await house.do("ledger.transfer", "not sealed", **moved("bank", "ada", 12))
+
+
+async def test_a_busy_book_comes_out_the_same(busy: House, server: EmbeddedServer, owner: asyncpg.Connection) -> None:
+    """Accounts, limits, holds, sweeps, reversals, groups, repeats and refusals: the same log, and every fact the same."""
+    found = await rebuilt(busy, server)
+    assert said(found) == ""
+    assert found.log is not None
+    assert found.log.checkpoints == 2
+    newest = await owner.fetchrow("SELECT size, root FROM checkpoint ORDER BY size DESC LIMIT 1")
+    assert newest is not None
+    assert (found.log.size, found.log.root) == tuple(newest)
+    assert found.log.transfers == await owner.fetchval("SELECT count(*) FROM transfer") == found.log.size + 1
+    assert found.messages == await owner.fetchval("SELECT count(*) FROM message")
+    assert found.usage_events == 0
+    assert await owner.fetchval(
+        "SELECT count(*) FROM (SELECT FROM message GROUP BY transaction_id HAVING count(*) > 1) AS x"
+    )
+
+
+async def tamper(owner: asyncpg.Connection, statement: str, *arguments: object) -> None:
+    """Change one row as someone would who owns the database: with its guards off."""
+    await owner.execute("SET session_replication_role = replica")
+    assert (await owner.execute(statement, *arguments)).split()[-1] == "1"
+    await owner.execute("SET session_replication_role = DEFAULT")
+
+
+async def test_a_changed_message_is_named(quiet: House, server: EmbeddedServer, owner: asyncpg.Connection) -> None:
+    """Whoever changes an amount is found: by the hash; with the hash made to fit, by the answer; then by the leaf."""
+    await tamper(owner, "UPDATE message SET body = replace(encode(body, 'escape'), '\"amount\":11,', '\"amount\":99,')::bytea "
+                        "WHERE key = 'the last sealed'")  # fmt: skip
+    assert "message the last sealed: its body is not what its hash was made of" in said(await rebuilt(quiet, server))
+    await tamper(owner, "UPDATE message SET hash = sha256(body) WHERE key = 'the last sealed'")
+    assert "message the last sealed: it was answered" in said(await rebuilt(quiet, server))
+    await tamper(owner, "UPDATE message SET answer = replace(encode(answer, 'escape'), '\"amount\":11,', '\"amount\":99,')::bytea "
+                        "WHERE key = 'the last sealed'")  # fmt: skip
+    assert "message the last sealed: the leaf of its transfer" in said(await rebuilt(quiet, server))
+
+
+ANOTHER_ACCOUNT = (
+    "INSERT INTO account SELECT book_id, account_id + 1, asset_id, 'forged', min_balance, max_balance, transaction_id, "
+    "message_place, opened_at FROM account ORDER BY account_id DESC LIMIT 1"
+)
+ANOTHER_CHANGE = (
+    "UPDATE net_change SET amounts[1] = amounts[1] + 1 WHERE (page, batch_id) = "
+    "(SELECT min(page), min(batch_id) FROM net_change)"
+)
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        (ANOTHER_ACCOUNT, "account: no message makes"),
+        ("DELETE FROM account_closing", "account_closing: it lacks"),
+        ("UPDATE account_limit SET min_balance = -501 WHERE min_balance = -500", "min_balance is -501 and comes out as -500"),
+        (ANOTHER_CHANGE, "net_change"),
+        ("DELETE FROM message WHERE key = 'not sealed'", "its transfers are stored, and no message makes them"),
+        ("UPDATE checkpoint SET root = sha256('x') WHERE size = (SELECT max(size) FROM checkpoint)", "it has the root"),
+    ],
+)  # fmt: skip
+async def test_a_row_that_no_message_made_is_named(
+    quiet: House, server: EmbeddedServer, owner: asyncpg.Connection, statement: str, named: str
+) -> None:
+    """What was added, taken away or changed beside the messages is found, and the row told."""
+    await tamper(owner, statement)
+    assert named in said(await rebuilt(quiet, server))
+
+
+async def test_a_shop_comes_out_the_same(
+    house: House, server: EmbeddedServer, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """Usage, prices, invoices, a payment and its receipt, keys: the same again, and the provider is not asked again."""
+    async with open_shop(house, tmp_path) as shop:
+        paid = await shop.post(await shop.start())
+        key = await house.do("security.create_key", name="till", scopes=["usage:write"], sha256="ab" * 32)
+        await house.do("security.revoke_key", key_id=str(key.key_id))
+        await seal_book(house)
+        taken = await shop.captured()
+        found = await rebuilt(house, server)
+        assert said(found) == ""
+        assert (await shop.captured(), len(await shop.transactions())) == (taken, 1)
+    assert paid.receipt_id is not None
+    assert found.usage_events == await owner.fetchval("SELECT count(*) FROM usage_event") > 0
+    assert found.customers == await owner.fetchval("SELECT count(*) FROM customer")
+
+
+async def test_usage_that_its_message_did_not_bring_is_named(
+    house: House, server: EmbeddedServer, owner: asyncpg.Connection
+) -> None:
+    """Usage cannot be made anew, but a message knows how many of its events were accepted, and an event whose it is."""
+    await meter_requests(house)
+    await price(house, "0.25")
+    await use_in_may(house, 3)
+    assert said(await rebuilt(house, server)) == ""
+    await tamper(owner, "DELETE FROM usage_event WHERE event_key = (SELECT event_key FROM usage_event LIMIT 1)")
+    assert "events were accepted, and" in said(await rebuilt(house, server))
+
+
+@dataclass(slots=True)
+class Slow:
+    """Operations of which one, once it is done, waits before it commits."""
+
+    operations: Operations
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def slow(house: House, name: str) -> Slow:
+    """Make *name* slow to commit."""
+    operation = house.operations.table[name]
+    made = Slow(Operations(house.operations.pool, house.operations.clock, {}))
+
+    async def verb(call: Call, request: object) -> object:
+        assert operation.verb is not None
+        answer: object = await operation.verb(call, request)
+        made.done.set()
+        await made.go_on.wait()
+        return answer
+
+    made.operations.table[name] = replace(operation, verb=verb)
+    return made
+
+
+async def test_what_was_paid_in_beside_is_left_out_where_it_was_not_seen(house: House, server: EmbeddedServer) -> None:
+    """A sweep takes what it sees: the order says that more had been paid in, by one that was not yet committed."""
+    await open_accounts(house)
+    await house.do("ledger.transfer", **moved("bank", "purse", 100))
+    payer = slow(house, "ledger.transfers")
+    fields = {"transfers": [moved("bank", "purse", 50)]}
+    paying = asyncio.create_task(payer.operations.call(OPERATOR, "main", "ledger.transfers", "paid in", fields))
+    await payer.done.wait()
+    assert isinstance(await attempt(house, "ledger.transfer", **moved("purse", "ada", 120)), TallystickError)
+    assert (await house.do("ledger.sweep", **moved("purse", "ada", 1000))).amount == 100
+    payer.go_on.set()
+    await paying
+    found = await rebuilt(house, server)
+    assert said(found) == ""
+    assert found.judged_beside + len(found.judged_elsewhere) == 2
+
+
+async def test_usage_that_came_beside_a_draft_stays_late(house: House, server: EmbeddedServer) -> None:
+    """An invoice covers what it covered, though usage that was not yet committed is ordered before it."""
+    await meter_requests(house)
+    await price(house, "0.25")
+    await use_in_may(house, 1)
+    reporter = slow(house, "usage.record")
+    customer = await house.operations.pool.fetchval("SELECT ref FROM customer")
+    events = [{"id": "late", "customer": customer, "at": "2015-05-17T10:05:03Z"}]
+    fields = {"source": "slow", "events": events}
+    reporting = asyncio.create_task(reporter.operations.call(OPERATOR, "main", "usage.record", "late", fields))
+    await reporter.done.wait()
+    assert (await house.do("invoicing.draft", month="2015-05")).drafted == 1
+    reporter.go_on.set()
+    await reporting
+    assert (await house.do("invoicing.late_usage", month="2015-05")).events == 1
+    assert said(await rebuilt(house, server)) == ""
+
+
+async def test_an_imported_file_comes_out_the_same(house: House, server: EmbeddedServer, tmp_path: Path) -> None:
+    """The rows of a file are an attachment of their message, and are posted from it again."""
+    file = tmp_path / "in.csv"
+    rows = [f"{uuid.uuid4()},bank,ada,{number},USD" for number in range(-1, 300)]
+    file.write_text("id,debit,credit,amount,asset\n" + "\n".join(rows) + "\n")
+    await import_file(house, file)
+    await seal_book(house)
+    found = await rebuilt(house, server)
+    assert said(found) == ""
+    assert found.log is not None
+    assert found.log.size == 299
+
+
+async def import_file(house: House, file: Path) -> None:
+    """Import a file, opening its accounts."""
+    await import_transfers(house.operations, OPERATOR, "main", file, open_accounts="USD")
+
+
+async def test_a_kept_twin_takes_up_where_the_book_is(quiet: House, server: EmbeddedServer) -> None:
+    """A twin that stays is ordered and numbered behind what it holds, and is not rebuilt into again."""
+    async with made_database(url_of(server, "postgres")) as url:
+        found = await rebuild(quiet.operations, "main", url, lambda *_: None, kept=True)
+        assert said(found) == ""
+        twin = await connect_as_owner(url)
+        try:
+            assert await twin.fetchval("SELECT transaction_order() > max(transaction_id) FROM message")
+            assert await twin.fetchval("SELECT settled_horizon() > max(transaction_id) FROM message")
+        finally:
+            await twin.close()
+        with pytest.raises(TwinNotEmpty):
+            await rebuild(quiet.operations, "main", url, lambda *_: None)
+
+
+async def test_the_database_made_for_it_is_gone(
+    house: House, server: EmbeddedServer, owner: asyncpg.Connection
+) -> None:
+    """Nothing is left on the server, also when it ends in a fault."""
+    with pytest.raises(TallystickError, match="no book elsewhere"):
+        async with made_database(url_of(server, "postgres")) as url:
+            await rebuild(house.operations, "elsewhere", url, lambda *_: None)
+    assert await owner.fetchval("SELECT count(*) FROM pg_database WHERE datname LIKE 'rebuild%'") == 0
