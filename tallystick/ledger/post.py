@@ -39,7 +39,7 @@ from tallystick.ledger.reading.date_changes import TABLE as DATED
 from tallystick.ledger.reading.date_changes import date_changes
 from tallystick.ledger.relate import Related, Target, relate
 from tallystick.ledger.remember_sums import RememberedSums
-from tallystick.ledger.sum_changes import MAX_SUM, Touched, require_sums_fit, sum_changes, touch
+from tallystick.ledger.sum_changes import MAX_SUM, Touched, add_up, require_sums_fit, sum_changes, touch
 
 _queries = queries_beside(__file__)
 _enter_ledger = _queries.tuples("enter_ledger")
@@ -563,9 +563,7 @@ def _sum_drawn(
     amounts = np.where(drawing, rows["amount"], 0)
     if int(amounts.max()) * len(batch) > MAX_SUM:  # a sum might not fit
         return [MAX_SUM] * len(places), [MAX_SUM] * len(places)
-    falls, rises = np.zeros(len(touched.accounts), np.int64), np.zeros(len(touched.accounts), np.int64)
-    np.add.at(falls, touched.debits, amounts)
-    np.add.at(rises, touched.credits, amounts)
+    falls, rises = add_up(amounts, touched.debits, touched.credits, len(touched.accounts))
     return falls[places].tolist(), rises[places].tolist()
 
 

@@ -78,7 +78,7 @@ def sum_changes(rows: Transfers, touched: Touched) -> NetChanges:
         accounts, slots, debits, credits_ = _sum_with_holds(amounts, reasons, holding, touched)
     else:
         accounts, slots = touched.accounts, (touched.accounts & HELD - 1).astype(np.uint8)
-        debits, credits_ = _sum(amounts, touched.debits, touched.credits, len(accounts))
+        debits, credits_ = add_up(amounts, touched.debits, touched.credits, len(accounts))
     pages = accounts >> PAGE_BITS
     firsts = _begin_each(pages)
     pages_of_positions = touched.accounts[np.cumsum(touched.begins) - 1] >> PAGE_BITS
@@ -88,9 +88,10 @@ def sum_changes(rows: Transfers, touched: Touched) -> NetChanges:
     )  # fmt: skip
 
 
-def _sum(
+def add_up(
     amounts: npt.NDArray[np.int64], debits: npt.NDArray[np.intp], credits_: npt.NDArray[np.intp], accounts: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return what *amounts* come to on the debit side and on the credit side of so many accounts, by place."""
     debited, credited = np.zeros(accounts, np.int64), np.zeros(accounts, np.int64)
     np.add.at(debited, debits, amounts)
     np.add.at(credited, credits_, amounts)
@@ -106,7 +107,7 @@ def _sum_with_holds(
     parts = []
     for chosen, moved, offset in ((posting, amounts, 0), (holding, held, HELD)):
         sides = touched.debits[chosen], touched.credits[chosen]
-        sums = _sum(moved[chosen], *sides, len(touched.accounts))
+        sums = add_up(moved[chosen], *sides, len(touched.accounts))
         there = np.unique(np.concatenate(sides))
         accounts = touched.accounts[there]
         parts.append((accounts, (accounts & HELD - 1) + offset, sums[0][there], sums[1][there]))
