@@ -159,5 +159,5 @@ async def _find_done(connection: Connection, book_id: int, asked: Exchange) -> E
     ]
     if kept != same or (rounding and rounding_account != asked.rounding):
         raise ExchangeExists(field="id")
-    ids = [None if one is None else uuid.UUID(bytes=one.bytes) for one in (sold_id, bought_id, rounding_id)]
-    return Exchanged(bought, rounding, *ids)  # type: ignore[arg-type]  # only the last can be None
+    rest = None if rounding_id is None else uuid.UUID(bytes=rounding_id.bytes)
+    return Exchanged(bought, rounding, uuid.UUID(bytes=sold_id.bytes), uuid.UUID(bytes=bought_id.bytes), rest)
