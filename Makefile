@@ -24,8 +24,8 @@ demo: $(READY) ## run the main job, from a log to verified receipts (DATA=path f
 up: $(READY) ## serve REST on 127.0.0.1 (Ctrl-C stops it)
 	@exec $(BIN)/tallystick up
 
-test: $(READY) ## pass the tests
-	@$(BIN)/python -m pytest
+test: $(READY) ## pass the tests, on as many cores as there are
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY) ## check style, format, types and layers
 	@$(BIN)/ruff check --quiet --output-format concise

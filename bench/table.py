@@ -78,7 +78,14 @@ TARGETS: dict[str, tuple[Target, ...]] = {
     "ledger_import": (Target("value", at_least=120_000), Target("peak_mib", under=1_025)),
     "ledger_reads": (Target("value", under=5),),
     "ledger_verify": (Target("value", at_least=400_000),),
-    "usage_import": (Target("value", at_least=40_000),),
+    "usage_import": (Target("value", at_least=120_000),),
+    "usage_growth": (Target("value", at_least=0.85),),
+    "usage_avro": (Target("value", at_least=40_000),),
+    "usage_cloudevents_batch": (Target("value", at_least=25_000),),
+    "usage_cloudevents_single": (Target("value", at_least=5_000), Target("p99", under=40)),
+    "usage_duplicates": (Target("value", at_least=0.8),),
+    "usage_month_total": (Target("value", under=10),),
+    "rating_run": (Target("value", under=30), Target("MiB", under=1_025)),
     "rest_transfer": (Target("value", at_least=6_000), Target("p99", under=40), Target("ratio", at_least=1.5)),
 }
 """What each id has to reach on 2 cores; an id that is not here is measured for comparison only."""

@@ -6,7 +6,7 @@ import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,9 +14,12 @@ import asyncpg
 import structlog
 import uvicorn
 
+from tallystick.api.avro.answer_calls import Calls
+from tallystick.api.avro.over_sockets import AvroOverSockets
 from tallystick.api.rest.app import make_app
+from tallystick.api.rest.recognise import Recogniser, RefusalBook
 from tallystick.api.rest.serve import server_config
-from tallystick.clock import SystemClock
+from tallystick.clock import MovedClock, SystemClock
 from tallystick.db.connect import LOST_CONNECTION, faults_told, open_pool
 from tallystick.db.embedded import EmbeddedServer, serving, shipped_binaries
 from tallystick.db.migrate import migrate, require_prepared
@@ -30,12 +33,16 @@ from tallystick.operations.table import TABLE
 from tallystick.operations.witnessing import Witnessing
 from tallystick.operations.work_holds import work_holds
 from tallystick.operations.work_payments import take_over_payments, work_payments
+from tallystick.operations.work_totals import work_totals
+from tallystick.operations.work_usage_months import work_usage_months
+from tallystick.operations.work_wallets import work_wallets
 from tallystick.payments.providers import protocol
 from tallystick.payments.providers.sandbox import process as sandbox
 from tallystick.payments.providers.sandbox.client import SandboxProvider
 from tallystick.security.keys import hash_of, make_key
 from tallystick.security.model import OPERATOR
 from tallystick.settings import Settings
+from tallystick.taxes.engine import TaxEngine, load_engine
 
 _log = structlog.get_logger()
 
@@ -46,7 +53,7 @@ _Done = TypeVar("_Done")
 
 
 class PortTaken(TallystickError):
-    """Nothing can listen on {host}:{port} ({reason}); stop what does, or set TALLYSTICK_PORT."""
+    """Nothing can listen on {host}:{port} ({reason}); stop what does, or set {setting}."""
 
     code = "up.port_taken"
     kind = Kind.CONFLICT
@@ -76,6 +83,8 @@ class Started:
     first_key: str | None
     """The first administrator's key, at the first start only."""
     store: Store
+    avro: str | None = None
+    """Where Avro RPC is spoken over plain sockets; None: nowhere."""
 
 
 @contextlib.asynccontextmanager
@@ -100,7 +109,10 @@ async def open_store(settings: Settings, *, attach: bool = True) -> AsyncIterato
             pool = await open_pool(url, size=POOL_SIZE)
             stack.push_async_callback(_close, pool)
             await require_prepared(pool)
-        operations = Operations(pool, SystemClock(), TABLE)
+        clock = SystemClock() if settings.test_clock is None else MovedClock(settings.test_clock)
+        operations = Operations(pool, clock, TABLE)
+        if settings.tax_engine is not None:
+            operations.resources[TaxEngine] = load_engine(settings.tax_engine)
         yield Store(operations, server, url)
 
 
@@ -117,7 +129,7 @@ async def prepare(url: str) -> list[str]:
 
 async def up(settings: Settings, announce: Callable[[Started], None], stop: asyncio.Event | None = None) -> None:
     """
-    Serve REST, seal, and carry payments through, until a signal (or *stop*) says to end; then leave nothing running.
+    Serve REST and Avro RPC, seal, and carry payments through, until a signal (or *stop*) says to end; then leave nothing running.
 
     Raises:
         TallystickError: it cannot start: ``store.…``, ``up.port_taken``.
@@ -125,16 +137,24 @@ async def up(settings: Settings, announce: Callable[[Started], None], stop: asyn
     stop = stop or asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    listener = _listen(settings)
     async with contextlib.AsyncExitStack() as stack:
+        listener = _listen(settings.host, settings.port, "TALLYSTICK_PORT")
         stack.callback(listener.close)
-        host, port = listener.getsockname()[:2]
-        started = await _unless(stop, _start(settings, stack, f"http://{host}:{port}"))
+        avro = None
+        if settings.avro_port is not None:
+            avro = _listen(settings.avro_host, settings.avro_port, "TALLYSTICK_AVRO_PORT")
+            stack.callback(avro.close)
+        started = await _unless(stop, _start(settings, stack, f"http://{_place(listener)}"))
         if started is None:
             return
-        server = _Server(
-            server_config(make_app(started.store.operations, most_import_bytes=settings.most_import_bytes))
+        operations = started.store.operations
+        if avro is not None:
+            await _speak_avro(settings, operations, avro, stack)
+            started = replace(started, avro=_place(avro))
+        app = make_app(
+            operations, most_import_bytes=settings.most_import_bytes, most_call_bytes=settings.most_call_bytes
         )
+        server = _Server(server_config(app))
         stack.push_async_callback(_cancel, [asyncio.create_task(_end(server, stop))])
         announce(started)
         await server.serve(sockets=[listener])
@@ -151,6 +171,17 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack, address: 
     workers = [*_workers(settings, store), *beside]
     stack.push_async_callback(_cancel, [asyncio.create_task(_keep_going(*worker)) for worker in workers])
     return Started(address, first_key, store)
+
+
+async def _speak_avro(
+    settings: Settings, operations: Operations, listener: socket.socket, stack: contextlib.AsyncExitStack
+) -> None:
+    """Speak Avro RPC on the plain sockets of *listener*; *stack* ends it."""
+    recogniser = Recogniser(operations.pool, operations.clock)
+    calls = Calls(operations, recogniser, RefusalBook(operations.pool, operations.clock))
+    door = AvroOverSockets(calls, settings.most_call_bytes, settings.avro_connections)
+    await door.start(listener)
+    stack.push_async_callback(door.stop)
 
 
 async def ensure_book(operations: Operations, name: str) -> str | None:
@@ -217,18 +248,24 @@ def _refusals_told() -> Iterator[None]:
         raise StoreRefused(reason=error) from error
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """Take the port first of all: when it is taken, nothing else has been started."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _listen(host: str, port: int, setting: str) -> socket.socket:
+    """Take the ports first of all: when one is taken, nothing else has been started."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        listener.bind((host, port))
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        raise PortTaken(host=settings.host, port=settings.port, reason=error.strerror) from error
+        raise PortTaken(host=host, port=port, reason=error.strerror, setting=setting) from error
     return listener
+
+
+def _place(listener: socket.socket) -> str:
+    """Return the address and port of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"{host}:{port}"
 
 
 Worker = tuple[str, Callable[[], Awaitable[None]]]
@@ -256,7 +293,10 @@ def _workers(settings: Settings, store: Store) -> list[Worker]:
     workers: list[Worker] = [
         ("sealing", sealing.run),
         ("holds", lambda: work_holds(store.operations)),
+        ("wallets", lambda: work_wallets(store.operations)),
         ("payments", lambda: work_payments(store.operations)),
+        ("usage totals", lambda: work_totals(store.operations)),
+        ("usage months", lambda: work_usage_months(store.operations)),
     ]
     if settings.witnesses:
         witnessing = Witnessing(store.operations, parse_witnesses(settings.witnesses))

@@ -20,7 +20,12 @@ STATUS: dict[Kind, int] = {
 }
 """The status of each kind."""
 
-STATUS_OF_CODE: dict[str, int] = {"rest.method_not_allowed": 405, "rest.spool_full": 507}
+STATUS_OF_CODE: dict[str, int] = {
+    "rest.method_not_allowed": 405,
+    "rest.spool_full": 507,
+    "rest.media_type_unknown": 415,
+    "rest.not_avro": 415,
+}
 """Errors that exist in HTTP alone and have a status of their own there."""
 
 RETRY_AFTER_SECONDS = 1

@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from tallystick.catalog.model import Meter, PriceVersion, instant_in_utc
+from tallystick.catalog.model import Meter, PriceVersion, instant_in_utc, meter_of
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput
 
 _queries = queries_beside(__file__)
-_list_meters = _queries.rows("list_meters", Meter)
+_list_meters = _queries.tuples("list_meters")
 _list_prices = _queries.tuples("list_prices")
 _meter_exists = _queries.value("meter_exists")
 _price_exists = _queries.value("price_exists")
@@ -42,7 +42,7 @@ async def list_meters(connection: Connection, book_id: int, after: str, limit: i
     if after and not await _meter_exists(connection, book_id, after):
         raise InvalidInput(field="after", rule=_CURSOR)
     found = await _list_meters(connection, book_id, after, limit + 1)
-    items = found[:limit]
+    items = [meter_of(row) for row in found[:limit]]
     return MetersPage(items, items[-1].code if len(found) > limit else None)
 
 

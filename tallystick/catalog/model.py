@@ -1,6 +1,7 @@
 """Meters, versions of prices, and the windows of time in which a version is in force."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,11 +11,25 @@ from tallystick.money import Asset
 from tallystick.periods import Period
 from tallystick.rating.model import Price
 
-Aggregation = Literal["count", "sum"]
+Aggregation = Literal["count", "sum", "max", "unique", "latest", "time_weighted"]
+"""What a meter makes of events; the closed set."""
+TimeUnit = Literal["hour", "day", "period"]
+"""
+An hour, 24 hours, or the whole of the period that is read.
+
+Where a price or a plan changes inside a billing period, each part is read by itself: a level of 1 held all through then
+reads 1 in each. By ``hour`` or ``day`` the parts add up.
+"""
 
 
-class Meter(msgspec.Struct, frozen=True):
-    """What counts usage: the events of one type, or one of their quantities added up."""
+class Meter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    What measures usage, out of the events of one type.
+
+    ``count`` counts them; ``sum``, ``max`` and ``latest`` add up one of their quantities, take its largest value, or that
+    of the last event; ``unique`` counts the distinct values of a dimension; ``time_weighted`` has each event set a
+    level that holds until the next, and adds up how high it was for how long.
+    """
 
     code: str
     name: str
@@ -22,7 +37,23 @@ class Meter(msgspec.Struct, frozen=True):
     event_type: str
     aggregation: Aggregation
     quantity: str | None
-    """Which quantity of the events is added up; null exactly when events are counted."""
+    """Which quantity of the events; null exactly for ``count`` and ``unique``."""
+    dimension: str | None = None
+    """Of ``unique`` the one whose values are counted; of ``time_weighted``, each value has a level of its own."""
+    filters: dict[str, list[str]] = {}
+    """Only events count whose dimensions have one of these values each; ascending."""
+    group_by: list[str] = []
+    """The dimensions that totals may be told apart by."""
+    time_unit: TimeUnit | None = None
+    """Given exactly for ``time_weighted``: a level of 1 held for so long reads 1."""
+
+
+def meter_of(row: Sequence[Any]) -> Meter:
+    """Read a meter from its columns, in the order of its fields, its filters as JSON text."""
+    code, name, event_type, aggregation, quantity, dimension, filters, group_by, time_unit = row
+    return Meter(
+        code, name, event_type, aggregation, quantity, dimension, msgspec.json.decode(filters), group_by, time_unit
+    )
 
 
 class PriceVersion(msgspec.Struct, frozen=True):

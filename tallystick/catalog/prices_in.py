@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from tallystick.catalog.model import Meter, PriceWindow
+from tallystick.catalog.model import PriceWindow, meter_of
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.money import Asset
 from tallystick.periods import Period
@@ -11,15 +11,20 @@ from tallystick.rating.read_price import read_price
 
 _queries = queries_beside(__file__)
 _versions_in = _queries.tuples("versions_in")
+ALL = 2**63 - 1
+"""Behind every place in the order of transactions."""
 
 
-async def prices_in(connection: Connection, book_id: int, product: str, period: Period) -> list[PriceWindow]:
+async def prices_in(
+    connection: Connection, book_id: int, product: str, period: Period, *, below: int = ALL
+) -> list[PriceWindow]:
     """
     Return the windows of *period* by charge and time: the version in force at its start and each change inside.
 
-    A charge's windows touch and do not overlap; before its first version a charge has none.
+    A charge's windows touch and do not overlap; before its first version a charge has none. Only versions count that
+    were set by transactions ordered *below* that place.
     """
-    rows = await _versions_in(connection, book_id, product, period.start_at, period.end_at)
+    rows = await _versions_in(connection, book_id, product, period.start_at, period.end_at, below)
     windows: list[PriceWindow] = []
     for _, versions in itertools.groupby(rows, key=lambda row: row[0]):
         windows.extend(_windows(list(versions), period))
@@ -38,7 +43,7 @@ def _window(row: tuple[Any, ...], period: Period) -> PriceWindow:
     return PriceWindow(
         charge,
         name,
-        None if meter[0] is None else Meter(*meter),
+        None if meter[0] is None else meter_of(meter),
         asset_id,
         Asset(asset, exponent),
         read_price(model.encode()),

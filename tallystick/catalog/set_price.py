@@ -11,6 +11,7 @@ from tallystick.errors import InvalidInput, Kind, TallystickError
 from tallystick.ledger.accounts import Recorded, find_asset
 from tallystick.rating.check_number import InvalidPrice
 from tallystick.rating.model import Flat, Price
+from tallystick.rating.rate import needs
 from tallystick.rating.read_price import price_to_builtins, read_price
 
 _queries = queries_beside(__file__)
@@ -33,8 +34,8 @@ async def set_price(connection: Connection, recorded: Recorded, wanted: PriceVer
 
     Raises:
         InvalidPrice: the price breaks a rule of its model (``rating.invalid_price``).
-        InvalidInput: a flat price names a meter, or another names none; the instant is outside the calendar
-            (``invalid_input``).
+        InvalidInput: a flat price names a meter, or another names none, or one that has no single amounts where the
+            price judges each; the instant is outside the calendar (``invalid_input``).
         UnknownMeter: the meter is not defined (``catalog.unknown_meter``).
         UnknownAsset: the asset is not in the book (``ledger.unknown_asset``).
         PriceExists: that instant has a version with other content (``catalog.price_exists``).
@@ -47,7 +48,9 @@ async def set_price(connection: Connection, recorded: Recorded, wanted: PriceVer
     if isinstance(price, Flat) != (wanted.meter is None):
         raise InvalidInput(field="meter", rule="a flat price names no meter, and every other price names one")
     if wanted.meter is not None:
-        await find_meter(connection, recorded.book_id, wanted.meter)
+        meter = await find_meter(connection, recorded.book_id, wanted.meter)
+        if needs(price) == "transactions" and meter.aggregation != "sum":
+            raise InvalidInput(field="meter", rule="a price that judges each transaction needs a meter that adds up")
     asset = await find_asset(connection, recorded.book_id, wanted.asset)
     content = price_to_builtins(price)
     await _insert_price(

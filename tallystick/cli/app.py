@@ -11,7 +11,23 @@ import typer
 from rich.padding import Padding
 
 from tallystick import __version__
-from tallystick.cli import account, book, invoice, key, ledger, log, rebuild, receipt, trace, usage
+from tallystick.cli import (
+    account,
+    book,
+    invoice,
+    key,
+    ledger,
+    log,
+    rate,
+    rebuild,
+    receipt,
+    subscription,
+    tax,
+    trace,
+    usage,
+    usage_queries,
+    wallet,
+)
 from tallystick.cli.run import Book, complain, faults_on_one_line, on_store, out, require_address, run, settings
 from tallystick.cli.verify import verify_with_progress
 from tallystick.ids import uuid7
@@ -27,14 +43,25 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="
 for _name, _group in (
     ("account", account),
     ("usage", usage),
+    ("rate", rate),
     ("invoice", invoice),
     ("receipt", receipt),
+    ("wallet", wallet),
+    ("tax", tax),
     ("ledger", ledger),
     ("log", log),
     ("key", key),
     ("book", book),
 ):
     app.add_typer(_group.app, name=_name)
+for _name, _command in (
+    ("totals", usage_queries.totals),
+    ("check-totals", usage_queries.check_totals),
+    ("export", usage_queries.export),
+):
+    usage.app.command(_name)(_command)
+app.add_typer(subscription.plans, name="plan")
+app.add_typer(subscription.app, name="subscription")
 
 
 @app.command()
@@ -63,6 +90,8 @@ def _say_started(chosen: Settings, started: Started) -> None:
     if started.store.server is None:
         out.print("  database  your PostgreSQL; the log's keys are in the data directory", highlight=False)
     out.print(f"  contract  {started.address}/openapi.json", highlight=False)
+    if started.avro is not None:
+        out.print(f"  avro      {started.avro}", highlight=False)
     if chosen.provider_url is None:
         out.print("  payments  the sandbox provider: no real money moves", highlight=False)
     if started.first_key is not None:

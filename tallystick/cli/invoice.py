@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tallystick.cli.amounts import read_amounts
 from tallystick.cli.run import Book, complain, on_store, out
 from tallystick.main import FIRST_BOOK, Store
 from tallystick.money import Asset, Money
@@ -33,7 +34,7 @@ def run_(
     """
     chosen = MonthTerms(zone=zone, series=series, terms_days=terms)
 
-    async def work(store: Store) -> MonthRun:
+    async def work(store: Store) -> tuple[MonthRun, list[Money]]:
         columns = [TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             bars = {stage: progress.add_task(stage, total=None) for stage in ("drafting", "issuing")}
@@ -43,14 +44,17 @@ def run_(
             def tick(stage: Stage, done: int) -> None:
                 progress.update(bars.get(stage, waiting), completed=done, visible=True)
 
-            return await run_month(store.operations, OPERATOR, book, month, chosen, tick)
+            done = await run_month(store.operations, OPERATOR, book, month, chosen, tick)
+        return done, await read_amounts(store, book, done.totals)
 
-    done = on_store(work)
+    done, amounts = on_store(work)
     out.print(f"{done.month}: {done.customers:,} customers, {done.issued:,} invoices issued", highlight=False)
     if done.issued:
         out.print(f"  numbers {done.first_number} to {done.last_number}", highlight=False)
-    for code, total in sorted(done.totals.items()):
-        out.print(f"  {total:,} minor units of {code}", highlight=False)
+    for amount in amounts:
+        out.print(f"  {amount}", highlight=False)
+    if done.adjustments:
+        out.print(f"  {done.adjustments:,} lines adjust earlier invoices", highlight=False)
     if done.late_events:
         out.print(f"  {done.late_events:,} events came after their invoices and are on none yet", highlight=False)
     if done.failed:
@@ -80,4 +84,17 @@ def show(invoice_id: str, book: Book = FIRST_BOOK) -> None:
     for line in invoice.lines:
         table.add_row(line.name, line.explanation, str(Money(line.amount, asset)))
     out.print(table)
-    out.print(f"total {Money(invoice.total, asset)}, outstanding {Money(invoice.outstanding, asset)}", highlight=False)
+    for one in invoice.taxes:
+        how = "contained" if one.inclusive else "added"
+        why = (
+            f"{one.treatment.replace('_', ' ')}: {one.reason}"
+            if one.reason
+            else f"{one.rate} of {Money(one.base, asset)}"
+        )
+        out.print(f"{escape(one.name)} ({escape(why)}): {Money(one.amount, asset)} {how}", highlight=False)
+    paid = f", credits applied {Money(invoice.credits_applied, asset)}" if invoice.credits_applied else ""
+    told = f"subtotal {Money(invoice.subtotal, asset)}, " if invoice.taxes else ""
+    out.print(
+        f"{told}total {Money(invoice.total, asset)}{paid}, outstanding {Money(invoice.outstanding, asset)}",
+        highlight=False,
+    )

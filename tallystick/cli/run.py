@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import re
 import sys
 import traceback
@@ -15,14 +16,20 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from tallystick.db.connect import StoreUnreachable
 from tallystick.errors import TallystickError
 from tallystick.main import Store, open_store
 from tallystick.settings import Settings, read_settings
 
+_WHOLE = 4096
+"""Columns for what must not be cut, and for what reads a pipe or a file: it breaks no lines and leaves nothing out."""
 out = Console()
 complain = Console(stderr=True)
+for _console in (out, complain):
+    if not _console.is_terminal and "COLUMNS" not in os.environ:
+        _console.width = _WHOLE
 
 Book = Annotated[str, typer.Option("--book", "-b", help="The book to work on.")]
 Done = TypeVar("Done")
@@ -77,6 +84,12 @@ def tell_error(error: TallystickError) -> None:
     because = f" ({' '.join(str(cause).split())})" if told else ""
     line = f"[red]error:[/red] {escape(error.message + because)}{field} [dim]{error.code}[/dim]"
     complain.print(line, highlight=False, soft_wrap=True)
+
+
+def print_whole(console: Console, table: Table) -> None:
+    """Print *table* as wide as it is: a terminal that is narrower breaks its lines, and no number is left out."""
+    wide = Console(file=console.file, width=_WHOLE, force_terminal=console.is_terminal)
+    wide.print(table, highlight=False, soft_wrap=True)
 
 
 def settings() -> Settings:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tallystick.cli import usage_archive, usage_why
 from tallystick.cli.run import Book, on_store, out
 from tallystick.errors import InvalidInput
 from tallystick.main import FIRST_BOOK, Store
@@ -16,11 +17,24 @@ from tallystick.usage.decode import CsvMapping, Format
 
 app = typer.Typer(no_args_is_help=True, help="Usage: billable events, each counted once.")
 _SHOWN = 10
+app.command("why")(usage_why.why)
+app.command("amend")(usage_archive.amend)
+app.command("void")(usage_archive.void)
+app.command("months")(usage_archive.months)
+app.command("detach")(usage_archive.detach)
+app.command("attach")(usage_archive.attach)
+app.command("drop")(usage_archive.drop)
+app.command("export-month")(usage_archive.export)
+app.command("restore-month")(usage_archive.restore)
+app.command("retention")(usage_archive.retention)
+app.command("retain")(usage_archive.retain_)
 
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="Combined or common log, CSV, JSON lines, CloudEvents; gzip or plain.")],
+    file: Annotated[
+        Path, typer.Argument(help="Combined or common log, CSV, JSON lines, CloudEvents, gzip or plain; Parquet; Avro.")
+    ],
     format_: Annotated[
         Format | None, typer.Option("--format", help="Only where it cannot be told from the file.")
     ] = None,
@@ -79,22 +93,23 @@ def read_mapping(columns: list[str]) -> CsvMapping | None:
     if not columns:
         return None
     fields: dict[str, object] = {}
-    quantities: dict[str, str] = {}
+    several: dict[str, dict[str, str]] = {"quantities": {}, "dimensions": {}}
     for pair in columns:
         name, equals, column = pair.partition("=")
         if not equals or not column:
             raise InvalidInput(field="--column", rule=f"{pair!r} is not field=column")
-        if name.startswith("quantities."):
-            quantities[name.removeprefix("quantities.")] = column
-        elif name in CsvMapping.__struct_fields__ and name != "quantities":
+        kind, point, own_name = name.partition(".")
+        if kind in several and point:
+            several[kind][own_name] = column
+        elif name in CsvMapping.__struct_fields__ and name not in several:
             fields[name] = column
         else:
-            known = ", ".join(field for field in CsvMapping.__struct_fields__ if field != "quantities")
-            raise InvalidInput(field="--column", rule=f"{name!r} is none of {known}, quantities.NAME")
+            known = ", ".join(field for field in CsvMapping.__struct_fields__ if field not in several)
+            raise InvalidInput(field="--column", rule=f"{name!r} is none of {known}, quantities.NAME, dimensions.NAME")
     missing = {"customer", "at"} - fields.keys()
     if missing:
         raise InvalidInput(field="--column", rule=f"the column of {', '.join(sorted(missing))} must be named")
-    return CsvMapping(**fields, quantities=quantities)  # type: ignore[arg-type]  # names were checked just above
+    return CsvMapping(**fields, **several)  # type: ignore[arg-type]  # names were checked just above
 
 
 def say_import(console: Console, report: ImportReport) -> None:

@@ -70,6 +70,7 @@ async def open_pool(url: str, *, size: int = 10) -> asyncpg.Pool:
             max_size=size,
             timeout=10,
             statement_cache_size=500,
+            max_cacheable_statement_size=0,  # none is too long: the longest ones take longest to prepare
             reset=_leave_as_it_is,
             server_settings={
                 "role": ROLE,

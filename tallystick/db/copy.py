@@ -1,6 +1,6 @@
 """Binary COPY from columns: a numpy structured array whose bytes are PostgreSQL's copy format as they stand."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,7 +46,12 @@ class FixedTable:
 
     def encode(self, count: int, values: Mapping[str, npt.ArrayLike]) -> bytes:
         """Write *count* rows; each value is an array of that length or one value for all rows."""
+        return framed(self.encode_rows(count, values).tobytes())
+
+    def encode_rows(self, count: int, values: Mapping[str, npt.ArrayLike], *, further: int = 0) -> Rows:
+        """Write *count* rows without what begins and ends the format; so many *further* fields follow in each."""
         row = self._blank.copy()
+        row["_fields"] = len(self.columns) + further
         varying: dict[str, Rows] = {}
         for column, width in self.columns.items():
             value = np.ascontiguousarray(values[column], dtype=width).view(row.dtype[column])
@@ -57,7 +62,7 @@ class FixedTable:
         rows = np.repeat(row, count)
         for column, value in varying.items():
             rows[column] = value
-        return framed(rows.tobytes())
+        return rows
 
     def take_rows(self, received: bytearray) -> Rows:
         """Take the whole rows out of *received*, rows in the copy format behind its signature, and leave the rest."""
@@ -74,8 +79,14 @@ def framed(rows: bytes) -> bytes:
 
 async def copy_in(connection: Connection, table: str, columns: Iterable[str], encoded: bytes) -> None:
     """Append rows that ``FixedTable.encode`` wrote, or that were `framed`."""
+    # All at once: between pieces the driver waits for room to write, for ever if the server is gone meanwhile. And not as
+    # bytes, which it would take for the name of a file.
     await connection.copy_to_table(
-        table, schema_name=SCHEMA, columns=list(columns), format="binary", source=_once(encoded)
+        table,
+        schema_name=SCHEMA,
+        columns=list(columns),
+        format="binary",
+        source=memoryview(encoded),  # type: ignore[arg-type]  # its types do not know that it takes these
     )
 
 
@@ -103,7 +114,3 @@ async def read_columns(connection: Connection, table: FixedTable, query: str, *a
     pieces: list[Rows] = []
     await copy_out(connection, table, query, *arguments, each=pieces.append)
     return np.concatenate(pieces)
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data

@@ -1,12 +1,9 @@
 """The month a product is invoiced for, in the one zone that the product is invoiced by."""
 
-import functools
-import zoneinfo
-
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput, Kind, TallystickError
 from tallystick.ledger.accounts import Recorded
-from tallystick.periods import Period, month
+from tallystick.periods import Period, iana_zones, month
 
 _queries = queries_beside(__file__)
 _insert_zone = _queries.run("insert_zone")
@@ -27,22 +24,12 @@ def read_month(text: str, zone: str) -> Period:
     Raises:
         InvalidInput: it is not a month, or there is no such zone (``invalid_input``).
     """
-    if zone not in _iana_zones():
+    if zone not in iana_zones():
         raise InvalidInput(field="zone", rule="a zone is an IANA name such as UTC or Europe/Vienna")
     try:
         return month(text, zone)
     except (ValueError, OverflowError) as error:
         raise InvalidInput(field="month", rule="a month is written as 2015-05, in the years 1 to 9999") from error
-
-
-@functools.cache
-def _iana_zones() -> frozenset[str]:
-    """Return the names that mean the same on every machine: neither what this one is set to, nor leap-second twins."""
-    return frozenset(
-        name
-        for name in zoneinfo.available_timezones()
-        if name not in {"localtime", "posixrules", "Factory"} and not name.startswith(("posix/", "right/"))
-    )
 
 
 async def fix_zone(connection: Connection, recorded: Recorded, product: str, zone: str) -> None:

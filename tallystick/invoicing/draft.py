@@ -5,27 +5,41 @@ Drafts are never changed, so usage that was acknowledged before must not be left
 behind a transaction that is still open, nothing is drafted. A customer whose usage has no amount is set aside.
 """
 
-import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from tallystick import ids
 from tallystick.catalog.model import Meter, PriceWindow
+from tallystick.catalog.plans.find_plan import require_no_plan
 from tallystick.catalog.prices_in import prices_in
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput, Kind, TallystickError
+from tallystick.invoicing.adjust import LAST_CUSTOMER, Changes, find_changes, late_customers, settle
 from tallystick.invoicing.billing_period import fix_zone
 from tallystick.invoicing.model import Drafted, SetAside, how_many_fit
+from tallystick.invoicing.read_transactions import Transactions, read_transactions
+from tallystick.invoicing.tax_draft import UNTAXABLE, Answered, TaxedBelowZero, tax_draft
+from tallystick.invoicing.write_drafts import Draft, DraftLine, write_drafts
 from tallystick.ledger.accounts import Recorded
 from tallystick.ledger.books import Book
-from tallystick.money import MAX_AMOUNT
+from tallystick.money import MAX_AMOUNT, Asset
 from tallystick.periods import Period
 from tallystick.rating.model import Line
-from tallystick.rating.rate import AmountTooLarge, InvalidQuantity, rate
+from tallystick.rating.rate import AmountTooLarge, InvalidQuantity, needs, rate
+from tallystick.taxes.apply import TaxTable, load_taxes
+from tallystick.taxes.engine import TaxQuestion
+from tallystick.taxes.keep_answers import AnswerMissing, KeptAnswers, enter_to_use, find_answers, missing
 from tallystick.usage.aggregate import Aggregate, MeterQuery, aggregate, customers_with_usage
+from tallystick.wallets.allocate import Wallets
+from tallystick.wallets.draw import CoveredLine, cover_lines, enter_to_spend, find_wallets
+from tallystick.wallets.draw import how_many_fit as how_many_draws_fit
+from tallystick.wallets.explain import explain_covered
+from tallystick.wallets.model import NOTHING, Covered
 
 _queries = queries_beside(__file__)
 _read_order = _queries.tuples("read_order")
@@ -33,10 +47,8 @@ _has_unsettled = _queries.value("has_unsettled")
 _find_customers = _queries.tuples("find_customers")
 _customer_exists = _queries.value("customer_exists")
 _find_drafted = _queries.tuples("find_drafted")
-_insert_invoices = _queries.values("insert_invoices")
-_insert_lines = _queries.run("insert_lines")
-
-_encode = msgspec.json.Encoder().encode
+_behind_prices = _queries.value("behind_prices")
+_is_any_month_away = _queries.value("is_any_month_away")
 _ONCE = Aggregate(0, Decimal(1))
 """What a flat charge is due for: one period, and no usage."""
 
@@ -76,6 +88,13 @@ class TotalTooLarge(TallystickError):
     kind = Kind.REFUSED
 
 
+class MonthAway(TallystickError):
+    """Usage of {month} is detached or dropped, so that an invoice made now would leave it out; attach it first."""
+
+    code = "invoicing.month_away"
+    kind = Kind.REFUSED
+
+
 @dataclass(frozen=True, slots=True)
 class DraftOrder:
     """What to draft: which product and month, on which terms, and for which customers."""
@@ -90,17 +109,10 @@ class DraftOrder:
     after: int
     """Only customers behind this one."""
     limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """One invoice to be written."""
-
-    invoice_id: uuid.UUID
-    customer_id: int
-    asset_id: int
-    total: int
-    lines: list[tuple[PriceWindow, Aggregate, Line]]
+    pinned: int | None = None
+    """Only prices ordered below this place, as in the chunk before; None: all that there are."""
+    answered: bool = False
+    """A tax engine's kept answers say what the taxes are, not the rates of the book."""
 
 
 _Readings = dict[tuple[str, Period], dict[int, Aggregate]]
@@ -111,24 +123,39 @@ _Readings = dict[tuple[str, Period], dict[int, Aggregate]]
 class _Rater:
     """Rates windows, each quantity once: many customers of a chunk use equally much."""
 
-    rated: dict[tuple[int, Decimal], Line] = field(default_factory=dict)
+    transactions: Transactions
+    """Of the windows whose prices judge each."""
+    rated: dict[tuple[int, Aggregate], Line] = field(default_factory=dict)
 
-    def line(self, place: int, window: PriceWindow, quantity: Decimal) -> Line:
-        """Return the line of *quantity* in *window*, the one at *place*."""
-        found = self.rated.get((place, quantity))
+    def line(self, place: int, window: PriceWindow, used: Aggregate, customer_id: int) -> Line:
+        """Return the line of what was *used* in *window*, the one at *place*."""
+        unit = "periods" if window.meter is None else window.meter.name
+        each = None
+        if window.meter is not None and self.transactions:
+            each = self.transactions.get((window.meter.code, window.period), {}).get(customer_id)
+        if each is not None:
+            return rate(window.price, used.quantity, window.asset, unit, events=used.events, transactions=each)
+        found = self.rated.get((place, used))
         if found is None:
-            unit = "periods" if window.meter is None else window.meter.name
-            found = self.rated[place, quantity] = rate(window.price, quantity, window.asset, unit)
+            found = self.rated[place, used] = rate(window.price, used.quantity, window.asset, unit, events=used.events)
         return found
 
 
-async def draft(connection: Connection, book: Book, recorded: Recorded, order: DraftOrder) -> Drafted:
+async def draft(
+    connection: Connection,
+    book: Book,
+    recorded: Recorded,
+    message_hashes: npt.NDArray[np.void],
+    order: DraftOrder,
+) -> Drafted:
     """
     Write the invoices of a chunk of customers, leaving out those that are written already.
 
     A customer is invoiced who used what a meter of the product counts (any usage, where the product has flat
     charges alone). Every version of a charge is rated by itself, with its own tiers and free units, on what was
-    used while it was in force; a flat charge is due once, at the version in force when the period starts.
+    used while it was in force; a flat charge is due once, at the version in force when the period starts. What usage
+    that came late makes of lines of earlier invoices is adjusted on the new one; who used nothing since gets an
+    invoice of adjustments alone, if they come to something.
 
     A customer whose quantities or amounts are beyond what there is gets no invoice and is named; the others do.
 
@@ -137,25 +164,50 @@ async def draft(connection: Connection, book: Book, recorded: Recorded, order: D
         MonthNotOver: the period has not ended (``invoicing.month_not_over``).
         OtherZone: the product is invoiced by another zone's months (``invoicing.other_zone``).
         NoPrices: the product has no price in the period (``invoicing.no_prices``).
+        MonthAway: a part of its usage is not attached (``invoicing.month_away``).
         UnknownCustomer: one of the refs is nobody's (``invoicing.unknown_customer``).
         UsageNotSettled: usage of theirs is behind an open transaction (``invoicing.usage_not_settled``).
+        OrderLost: another transaction took of the same credits meanwhile.
     """
     if recorded.at < order.period.end_at:
         raise MonthNotOver(field="month", end=order.period.end_at.isoformat())
+    await enter_to_spend(connection, book.book_id)
+    if order.answered:
+        await enter_to_use(connection, book.book_id)
+    await require_no_plan(connection, book.book_id, order.product)
     await fix_zone(connection, recorded, order.product, order.zone)
-    windows = _due_windows(await prices_in(connection, book.book_id, order.product, order.period), order.period)
+    pinned = order.pinned or await _behind_prices(connection, book.book_id, order.product)
+    found = await prices_in(connection, book.book_id, order.product, order.period, below=pinned)
+    windows = _due_windows(found, order.period)
     if not windows:
         raise NoPrices(field="product", product=order.product)
+    if await _is_any_month_away(connection, book.book_id, order.period.start_at, order.period.end_at):
+        raise MonthAway(
+            field="month", month=f"{order.period.start_at.isoformat()} to {order.period.end_at.isoformat()}"
+        )
     # Every transaction ordered below *through* has ended, so what the invoice covers can be told for ever after.
     ((through, this_transaction),) = await _read_order(connection)
-    customers = await _choose_customers(connection, book.book_id, order, this_transaction)
+    held = [
+        one.meter.event_type for one in windows if one.meter is not None and one.meter.aggregation == "time_weighted"
+    ]
+    customers = await _choose_customers(connection, book.book_id, order, this_transaction, held)
     customer_ids = [customer_id for customer_id, _ in customers]
     there = set(await _find_drafted(connection, book.book_id, customer_ids, order.product, order.period.start_at))
     unfinished = _unfinished(customer_ids, windows, there)
     await _require_settled(connection, book.book_id, order.period, unfinished, through, this_transaction)
     readings = await _read_meters(connection, book.book_id, unfinished, windows, through)
-    chunk = _draft_chunk(book.name, order, customers, windows, readings, there)
-    written = await _write(connection, recorded, order, chunk.drafts, through)
+    changes = await find_changes(connection, book.book_id, order.product, unfinished, through)
+    wallets = await find_wallets(connection, recorded, unfinished, units=True)
+    taxes = await load_taxes(connection, book.book_id, unfinished)
+    answers = None
+    if order.answered:
+        answers = await find_answers(connection, book.book_id, unfinished, order.period.end_at, this_transaction)
+    rater = _Rater(await read_transactions(connection, book.book_id, unfinished, windows, through))
+    chunk = _draft_chunk(
+        book.name, order, customers, _Due(windows, readings, changes, there, wallets, taxes, rater, answers)
+    )
+    written = await write_drafts(connection, recorded, order.product, order.terms_days, through, chunk.drafts)
+    await cover_lines(connection, book.ledger, recorded, message_hashes, _covered(written))
     more = len(chunk.customers) < len(customers) or (order.refs is None and len(customers) == order.limit)
     looked_at = {customer_id for customer_id, _ in chunk.customers}
     return Drafted(
@@ -163,8 +215,10 @@ async def draft(connection: Connection, book: Book, recorded: Recorded, order: D
         drafted=len(written),
         known=sum(customer_id in looked_at for customer_id, _ in there) + len(chunk.drafts) - len(written),
         failed=chunk.failed,
-        totals=_totals(written, windows),
-        next=str(chunk.customers[-1][0]) if more else None,
+        totals=_totals(written, windows, changes),
+        adjustments=sum(line.adjusts is not None for one in written for line in one.lines),
+        next=f"{chunk.customers[-1][0]}.{pinned}" if more else None,
+        questions=chunk.questions if order.answered else msgspec.UNSET,
     )
 
 
@@ -190,12 +244,22 @@ def _due_windows(windows: list[PriceWindow], period: Period) -> list[PriceWindow
 
 
 async def _choose_customers(
-    connection: Connection, book_id: int, order: DraftOrder, through: int
+    connection: Connection, book_id: int, order: DraftOrder, through: int, held: Sequence[str]
 ) -> list[tuple[int, str]]:
+    """
+    Return whom to look at: who was named, or the next with usage in the period or late usage of earlier ones.
+
+    Events of the *held* types count from before the period, too: what they set holds on until it is set anew.
+    """
     if order.after and not await _customer_exists(connection, book_id, order.after):
         raise InvalidInput(field="after", rule="a cursor is what `next` of the chunk before gave")
     if order.refs is None:
-        return await customers_with_usage(connection, book_id, order.period, through, order.after, order.limit)
+        using = await customers_with_usage(
+            connection, book_id, order.period, through, order.after, order.limit, held_types=held
+        )
+        up_to = using[-1][0] if len(using) == order.limit else LAST_CUSTOMER
+        late = await late_customers(connection, book_id, order.product, order.after, up_to, through)
+        return sorted({*using, *late})[: order.limit]
     found = await _find_customers(connection, book_id, list(order.refs))
     known = {ref for _, ref in found}
     for place, ref in enumerate(order.refs):
@@ -226,7 +290,24 @@ async def _read_meters(
 
 
 def _query(meter: Meter) -> MeterQuery:
-    return MeterQuery(meter.event_type, meter.aggregation, meter.quantity)
+    return MeterQuery.of(meter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What the customers of a chunk may owe, and which invoices they have."""
+
+    windows: list[PriceWindow]
+    readings: _Readings
+    changes: Changes
+    """Of lines of earlier invoices."""
+    there: set[tuple[int, int]]
+    wallets: Wallets
+    """The units that their credits pay for."""
+    taxes: TaxTable
+    rater: _Rater
+    answers: KeptAnswers | None
+    """Of a tax engine; None: the rates count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,124 +315,132 @@ class _Chunk:
     """What is to be written of a chunk, for the customers that it was cut to."""
 
     customers: list[tuple[int, str]]
-    drafts: list[_Draft]
+    drafts: list[Draft]
     failed: list[SetAside]
+    questions: list[TaxQuestion]
 
 
-def _draft_chunk(
-    book: str,
-    order: DraftOrder,
-    customers: list[tuple[int, str]],
-    windows: list[PriceWindow],
-    readings: _Readings,
-    there: set[tuple[int, int]],
-) -> _Chunk:
+def _draft_chunk(book: str, order: DraftOrder, customers: list[tuple[int, str]], due: _Due) -> _Chunk:
     """Draft customer by customer, setting those aside who cannot be; where totals would overflow, the chunk ends."""
-    rater = _Rater()
     failed: list[SetAside] = []
-    by_customer: list[list[_Draft]] = []
+    questions: list[TaxQuestion] = []
+    by_customer: list[list[Draft]] = []
     for customer in customers:
         try:
-            by_customer.append(_draft_customer(book, order, customer, windows, readings, there, rater))
-        except (AmountTooLarge, InvalidQuantity, TotalTooLarge) as error:
+            by_customer.append(_draft_customer(book, order, customer, due))
+        except (AmountTooLarge, InvalidQuantity, TotalTooLarge, *UNTAXABLE) as error:
             by_customer.append([])
             failed.append(SetAside(customer[1], error.code, error.message))
+            if isinstance(error, AnswerMissing):
+                questions.extend(error.questions)
     fit = how_many_fit([{one.asset_id: one.total for one in drafts} for drafts in by_customer])
+    fit = how_many_draws_fit(sum(len(line.credits) for line in _lines(drafts)) for drafts in by_customer[:fit])
     taken = customers[:fit]
     refs = {ref for _, ref in taken}
     return _Chunk(
         taken,
         [one for drafts in by_customer[:fit] for one in drafts],
         [one for one in failed if one.customer in refs],
+        [one for one in questions if one.customer in refs],
     )
 
 
-def _draft_customer(
-    book: str,
-    order: DraftOrder,
-    customer: tuple[int, str],
-    windows: list[PriceWindow],
-    readings: _Readings,
-    there: set[tuple[int, int]],
-    rater: _Rater,
-) -> list[_Draft]:
-    """Return the customer's invoices that are not there, one per asset; none for who used nothing that is metered."""
-    customer_id, ref = customer
-    if readings and not any(customer_id in reading for reading in readings.values()):
-        return []
-    by_asset: dict[int, list[tuple[PriceWindow, Aggregate, Line]]] = {}
-    for place, window in enumerate(windows):
-        used = _ONCE if window.meter is None else readings[window.meter.code, window.period].get(customer_id)
-        if used is not None and (customer_id, window.asset_id) not in there:
-            line = rater.line(place, window, used.quantity)
-            by_asset.setdefault(window.asset_id, []).append((window, used, line))
-    return [_draft_invoice(book, order, customer_id, ref, by_asset[asset_id]) for asset_id in sorted(by_asset)]
+def _draft_customer(book: str, order: DraftOrder, customer: tuple[int, str], due: _Due) -> list[Draft]:
+    """Return the customer's invoices that are not there, one per asset; none for who owes nothing."""
+    customer_id = customer[0]
+    if customer_id in due.changes.failed:
+        raise due.changes.failed[customer_id]
+    by_asset: dict[int, tuple[Asset, list[DraftLine]]] = {}
+    if not due.readings or any(customer_id in reading for reading in due.readings.values()):
+        for place, window in enumerate(due.windows):
+            used = _used(due.readings, window, customer_id)
+            if used is not None and (customer_id, window.asset_id) not in due.there:
+                lines = by_asset.setdefault(window.asset_id, (window.asset, []))[1]
+                covered = _cover(due.wallets, customer_id, order.product, window, used)
+                rest = replace(used, quantity=used.quantity - covered.quantity) if covered.draws else used
+                lines.append(_line(window, used, due.rater.line(place, window, rest, customer_id), covered))
+    for asset_id, changes in due.changes.of.get(customer_id, {}).items():
+        if (customer_id, asset_id) not in due.there and sum(change.amount for change in changes) > 0:
+            by_asset.setdefault(asset_id, (changes[0].window.asset, []))
+    drafts: list[Draft] = []
+    questions: list[TaxQuestion] = []
+    for asset_id in sorted(by_asset):
+        try:
+            drafts.append(_draft_invoice(book, order, customer, asset_id, *by_asset[asset_id], due))
+        except AnswerMissing as error:
+            questions.extend(error.questions)
+    if questions:
+        raise missing(questions, due.answers or KeptAnswers())
+    return drafts
+
+
+def _used(readings: _Readings, window: PriceWindow, customer_id: int) -> Aggregate | None:
+    return _ONCE if window.meter is None else readings[window.meter.code, window.period].get(customer_id)
 
 
 def _draft_invoice(
-    book: str, order: DraftOrder, customer_id: int, ref: str, lines: list[tuple[PriceWindow, Aggregate, Line]]
-) -> _Draft:
-    first = lines[0][0]
-    total = sum(line.amount for _, _, line in lines)
-    if total > MAX_AMOUNT:
-        raise TotalTooLarge(customer=ref, largest=MAX_AMOUNT, asset=first.asset.code)
-    parts = ("invoice", book, ref, order.product, order.period.start_at.isoformat(), first.asset.code)
-    return _Draft(ids.id_of_content(parts), customer_id, first.asset_id, total, lines)
+    book: str,
+    order: DraftOrder,
+    customer: tuple[int, str],
+    asset_id: int,
+    asset: Asset,
+    lines: list[DraftLine],
+    due: _Due,
+) -> Draft:
+    """Return the invoice with its adjustments and taxes; where what is given back was taxed higher, less is given back."""
+    answered = None if due.answers is None else Answered(customer[1], asset, due.answers)
+    parts = ("invoice", book, customer[1], order.product, order.period.start_at.isoformat(), asset.code)
+    changes = due.changes.of.get(customer[0], {}).get(asset_id, ())
+    room = sum(line.amount for line in lines)
+    while True:
+        adjusted = [*lines, *settle(changes, room)]
+        total = sum(line.amount for line in adjusted)
+        if total > MAX_AMOUNT:
+            raise TotalTooLarge(customer=customer[1], largest=MAX_AMOUNT, asset=asset.code)
+        untaxed = Draft(ids.id_of_content(parts), customer[0], asset_id, total, order.period, adjusted)
+        try:
+            return tax_draft(due.taxes, untaxed, order.product, order.period.end_at, answered)
+        except TaxedBelowZero as error:
+            room += error.total
 
 
-async def _write(
-    connection: Connection, recorded: Recorded, order: DraftOrder, drafts: list[_Draft], through: int
-) -> list[_Draft]:
-    """Write the drafts, and the lines of those that nobody else has written meanwhile; return these."""
-    if not drafts:
-        return []
-    new = await _insert_invoices(
-        connection,
-        recorded.book_id,
-        [one.invoice_id for one in drafts],
-        [one.customer_id for one in drafts],
-        [one.asset_id for one in drafts],
-        [one.total for one in drafts],
-        order.product,
-        order.period.start_at,
-        order.period.end_at,
-        order.terms_days,
-        through,
-        recorded.message_place,
-        recorded.at,
-    )
-    written = drafts if len(new) == len(drafts) else [one for one in drafts if one.invoice_id in set(new)]
-    await _write_lines(connection, recorded.book_id, order.product, written)
-    return written
+def _cover(wallets: Wallets, customer_id: int, product: str, window: PriceWindow, used: Aggregate) -> Covered:
+    """
+    Take what credits pay of what was used, before it is priced.
+
+    Where a price judges each transaction, a quantity less what is covered would be that of none, so nothing is.
+    """
+    if window.meter is None or needs(window.price) == "transactions":
+        return NOTHING
+    return wallets.cover(customer_id, product, window.charge, window.meter.code, used.quantity)
 
 
-async def _write_lines(connection: Connection, book_id: int, product: str, drafts: list[_Draft]) -> None:
-    rows = [
-        (one.invoice_id, position, window, used, line)
+def _line(window: PriceWindow, used: Aggregate, line: Line, covered: Covered) -> DraftLine:
+    meter = None if window.meter is None else window.meter.code
+    return DraftLine(
+        window.charge, window.effective_at, meter, window.period, used.events, used.quantity, line.amount,
+        explain_covered(line, covered), credits=covered.draws,
+    )  # fmt: skip
+
+
+def _lines(drafts: Iterable[Draft]) -> Iterator[DraftLine]:
+    return (line for one in drafts for line in one.lines)
+
+
+def _covered(drafts: Iterable[Draft]) -> list[CoveredLine]:
+    """Return the lines that credits pay units of."""
+    return [
+        CoveredLine(one.invoice_id, position, line.credits)
         for one in drafts
-        for position, (window, used, line) in enumerate(one.lines)
+        for position, line in enumerate(one.lines)
+        if line.credits
     ]
-    await _insert_lines(
-        connection,
-        book_id,
-        product,
-        [invoice_id for invoice_id, *_ in rows],
-        [position for _, position, *_ in rows],
-        [window.charge for _, _, window, _, _ in rows],
-        [window.effective_at for _, _, window, _, _ in rows],
-        [None if window.meter is None else window.meter.code for _, _, window, _, _ in rows],
-        [window.period.start_at for _, _, window, _, _ in rows],
-        [window.period.end_at for _, _, window, _, _ in rows],
-        [used.events for *_, used, _ in rows],
-        [used.quantity for *_, used, _ in rows],
-        [line.amount for *_, line in rows],
-        [_encode(line).decode() for *_, line in rows],
-    )
 
 
-def _totals(drafts: Iterable[_Draft], windows: list[PriceWindow]) -> dict[str, int]:
+def _totals(drafts: Iterable[Draft], windows: Iterable[PriceWindow], changes: Changes) -> dict[str, int]:
     """Add up by asset."""
-    codes = {window.asset_id: window.asset.code for window in windows}
+    old = [change.window for by_asset in changes.of.values() for several in by_asset.values() for change in several]
+    codes = {window.asset_id: window.asset.code for window in (*windows, *old)}
     totals: dict[str, int] = {}
     for one in drafts:
         code = codes[one.asset_id]

@@ -9,6 +9,7 @@ import msgspec
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput, Kind, TallystickError
 from tallystick.invoicing.model import (
+    AdjustedLine,
     Invoice,
     InvoiceAccount,
     InvoiceLine,
@@ -17,9 +18,11 @@ from tallystick.invoicing.model import (
     printed_number,
     status_of,
 )
+from tallystick.invoicing.tax import InvoiceTax, find_taxes
 from tallystick.ledger.post import Ledger
 from tallystick.periods import Period
 from tallystick.rating.exact import plain
+from tallystick.wallets.find import CreditUse, uses_of_invoices
 
 _queries = queries_beside(__file__)
 _find_invoices = _queries.tuples("find_invoices")
@@ -65,7 +68,9 @@ async def find_invoices(connection: Connection, book_id: int, invoice_ids: Seque
     lines: dict[uuid.UUID, list[InvoiceLine]] = {row[0]: [] for row in rows}
     for invoice_id, *line in await _find_lines(connection, book_id, list(invoice_ids)):
         lines[invoice_id].append(_line(line))
-    return [_invoice(row, lines[row[0]]) for row in rows]
+    taxes = await find_taxes(connection, book_id, invoice_ids)
+    uses = await uses_of_invoices(connection, book_id, invoice_ids)
+    return [_invoice(row, lines[row[0]], taxes.get(row[0], []), uses.get(row[0], [])) for row in rows]
 
 
 async def page_invoices(
@@ -148,10 +153,21 @@ def canonical_statement(invoice: Invoice) -> dict[str, Any]:
             }
             for line in invoice.lines
         ],
+        **_taxes_and_credits(invoice),
     }
 
 
-def _invoice(row: tuple[Any, ...], lines: list[InvoiceLine]) -> Invoice:
+def _taxes_and_credits(invoice: Invoice) -> dict[str, Any]:
+    """Return what a statement says of taxes and credits, where there are any."""
+    said: dict[str, Any] = {}
+    if invoice.taxes:
+        said["taxes"] = [msgspec.to_builtins(one) for one in invoice.taxes]
+    if invoice.credits:
+        said["credits"] = [msgspec.to_builtins(one) for one in invoice.credits]
+    return said
+
+
+def _invoice(row: tuple[Any, ...], lines: list[InvoiceLine], taxes: list[InvoiceTax], uses: list[CreditUse]) -> Invoice:
     (invoice_id, customer, product, asset, exponent, period_start, period_end, total, usage_through, drafted_at,
      series, number, due_on, issued_at, account_id, transfer_id, outstanding) = row  # fmt: skip
     issued = account_id is not None
@@ -164,7 +180,11 @@ def _invoice(row: tuple[Any, ...], lines: list[InvoiceLine]) -> Invoice:
         exponent=exponent,
         period_start=period_start,
         period_end=period_end,
+        subtotal=total - sum(one.amount for one in taxes if not one.inclusive),
+        taxes=taxes,
         total=total,
+        credits_applied=sum(one.amount for one in uses if one.line is None),
+        credits=uses,
         outstanding=int(outstanding),
         status=status_of(issued=issued, total=total, outstanding=int(outstanding)),
         due_on=due_on,
@@ -178,7 +198,8 @@ def _invoice(row: tuple[Any, ...], lines: list[InvoiceLine]) -> Invoice:
 
 
 def _line(row: list[Any]) -> InvoiceLine:
-    position, charge, name, price_at, meter, period_start, period_end, events, quantity, amount, detail = row
+    (position, charge, name, price_at, meter, period_start, period_end, events, quantity, amount, detail, adjusts,
+     adjusts_line) = row  # fmt: skip
     content = msgspec.json.decode(detail)
     return InvoiceLine(
         position=position,
@@ -194,6 +215,7 @@ def _line(row: list[Any]) -> InvoiceLine:
         amount=amount,
         explanation=content["explanation"],
         detail={key: value for key, value in content.items() if key not in _BESIDE_DETAIL},
+        adjusts=None if adjusts is None else AdjustedLine(_uuid(adjusts), adjusts_line),
     )
 
 

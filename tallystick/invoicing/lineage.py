@@ -9,7 +9,7 @@ from tallystick.errors import InvalidInput, Kind, TallystickError
 from tallystick.invoicing.model import BilledEvent, LineagePage
 
 _queries = queries_beside(__file__)
-_find_covered = _queries.tuples("find_covered")
+_line_exists = _queries.value("line_exists")
 _page_events = _queries.tuples("page_events")
 _event_exists = _queries.value("event_exists")
 
@@ -27,25 +27,22 @@ async def page_lineage(
     """
     Return *limit* of the usage events that the line covers, in order of time behind the event *after*.
 
-    They are exactly those that were counted, however much usage came later; a flat charge covers none.
+    They are exactly those that were counted, however much usage came later; a flat charge covers none. Of an adjustment
+    they are those that came, or were amended or taken back, since the line was made or adjusted last.
 
     Raises:
         UnknownLine: there is no such invoice or line (``invoicing.unknown_line``).
         InvalidInput: *after* is no event (``invalid_input``).
     """
-    found = await _find_covered(connection, book_id, invoice_id, line)
-    if not found:
+    if not await _line_exists(connection, book_id, invoice_id, line):
         raise UnknownLine(field="line", invoice=invoice_id, line=line)
     if after is not None and not await _event_exists(connection, book_id, after):
         raise InvalidInput(field="after", rule="a cursor is what `next` of the page before gave")
-    customer_id, through, start_at, end_at, event_type, quantity = found[0]
-    if event_type is None:
-        return LineagePage([], None)
-    rows = await _page_events(
-        connection, book_id, customer_id, through, start_at, end_at, event_type, quantity, after, limit + 1
-    )
+    rows = await _page_events(connection, book_id, invoice_id, line, after, limit + 1)
     items = [
-        BilledEvent(uuid.UUID(bytes=key.bytes), source, event_id, type_, at, msgspec.json.decode(quantities), message)
-        for key, source, event_id, type_, at, quantities, message in rows[:limit]
+        BilledEvent(
+            uuid.UUID(bytes=key.bytes), source, event_id, type_, at, msgspec.json.decode(quantities), message, change
+        )
+        for key, source, event_id, type_, at, quantities, message, change in rows[:limit]
     ]
     return LineagePage(items, items[-1].event_key if len(rows) > limit else None)

@@ -4,11 +4,14 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from tallystick.money import MAX_AMOUNT
+from tallystick.taxes.engine import TaxQuestion
+from tallystick.taxes.model import InvoiceTax
+from tallystick.wallets.find import CreditUse
 
 
 class InvoiceStatus(StrEnum):
@@ -18,6 +21,13 @@ class InvoiceStatus(StrEnum):
     ISSUED = "issued"
     PARTLY_PAID = "partly_paid"
     PAID = "paid"
+
+
+class AdjustedLine(msgspec.Struct, frozen=True):
+    """The line of an earlier invoice that a line corrects."""
+
+    invoice: uuid.UUID
+    line: int
 
 
 class InvoiceLine(msgspec.Struct, frozen=True):
@@ -32,13 +42,15 @@ class InvoiceLine(msgspec.Struct, frozen=True):
     period_start: dt.datetime
     period_end: dt.datetime
     events: int
-    """How many usage events it covers."""
+    """How many usage events it covers; of an adjustment, how many more, or fewer, than before."""
     quantity: str
     unit: str
     amount: int
     explanation: str
     detail: dict[str, Any]
-    """The charge model, the free units and each part of the amount, as rating gave them."""
+    """The charge model, the free units and each part of the amount, as rating gave them; or how it was adjusted."""
+    adjusts: AdjustedLine | None = None
+    """Null: it corrects no other."""
 
 
 class Invoice(msgspec.Struct, frozen=True):
@@ -54,7 +66,15 @@ class Invoice(msgspec.Struct, frozen=True):
     """How many decimal digits a major unit of *asset* has."""
     period_start: dt.datetime
     period_end: dt.datetime
+    subtotal: int
+    """What the lines come to, with the taxes that they contain."""
+    taxes: list[InvoiceTax]
     total: int
+    """The lines, and the taxes that are added to them."""
+    credits_applied: int
+    """What prepaid credits in *asset* paid of it when it was issued."""
+    credits: list[CreditUse]
+    """Each use of prepaid credit: it paid the invoice, or units of one of its lines."""
     outstanding: int
     """What is still owed; nothing while it is a draft."""
     status: InvoiceStatus
@@ -89,7 +109,7 @@ class InvoiceAccount(NamedTuple):
 
 
 class BilledEvent(msgspec.Struct, frozen=True):
-    """A usage event behind an invoice line, and the message that brought it."""
+    """A usage event behind an invoice line, and the message that brought it, or changed it."""
 
     event_key: uuid.UUID
     source: str
@@ -98,6 +118,8 @@ class BilledEvent(msgspec.Struct, frozen=True):
     at: dt.datetime
     quantities: dict[str, int | str]
     message: str | None
+    change: Literal["late", "amend", "void"] | None = None
+    """Why it is behind an adjustment; null behind any other line."""
 
 
 class LineagePage(msgspec.Struct, frozen=True):
@@ -134,8 +156,12 @@ class Drafted(msgspec.Struct, frozen=True):
     """Those of the customers whose usage has no amount that can be asked for."""
     totals: dict[str, int]
     """What the new ones come to, in minor units by asset."""
+    adjustments: int
+    """How many lines of the new ones correct lines of earlier invoices."""
     next: str | None
     """The cursor of the chunk behind, null on the last."""
+    questions: list[TaxQuestion] | msgspec.UnsetType = msgspec.UNSET
+    """What a tax engine has to be asked before the rest can be drafted; left out where the rates of the book count."""
 
 
 class Issued(msgspec.Struct, frozen=True):

@@ -19,21 +19,84 @@ SELECT EXISTS (
 )
 
 -- name: count_late
-SELECT count(*) FROM usage_event AS event
+SELECT count(DISTINCT event_key) FROM usage_event AS event
 WHERE event.book_id = $1 AND occurred_at >= $3 AND occurred_at < $4
   AND event.transaction_id >= (
       SELECT min(usage_through) FROM invoice WHERE book_id = $1 AND product = $2 AND period_start = $3)
   AND EXISTS (
       SELECT FROM message
-      WHERE message.book_id = $1 AND operation = 'usage.record' AND message.transaction_id >= (
-          SELECT min(usage_through) FROM invoice WHERE book_id = $1 AND product = $2 AND period_start = $3))
+      WHERE message.book_id = $1 AND operation IN ('usage.record', 'usage.amend', 'usage.void')
+        AND message.transaction_id >= (
+            SELECT min(usage_through) FROM invoice WHERE book_id = $1 AND product = $2 AND period_start = $3))
   AND EXISTS (
       SELECT FROM invoice
       JOIN price USING (book_id, product, asset_id)
       JOIN meter ON meter.book_id = price.book_id AND meter.code = price.meter
       WHERE invoice.book_id = $1 AND product = $2 AND period_start = $3 AND invoice.customer_id = event.customer_id
-        AND event.transaction_id >= usage_through AND price.effective_at <= occurred_at
-        AND meter.event_type = event.type AND (meter.quantity IS NULL OR quantities ? meter.quantity))
+        AND price.effective_at <= occurred_at AND price.transaction_id < usage_through
+        AND meter.event_type = event.type AND (meter.quantity IS NULL OR quantities ? meter.quantity)
+        AND usage_matches(dimensions, filters)
+        AND event.transaction_id >= (
+            SELECT max(later.usage_through) FROM invoice AS later
+            WHERE later.book_id = $1 AND later.customer_id = event.customer_id AND later.product = $2
+              AND later.asset_id = invoice.asset_id))
+
+-- name: find_late
+SELECT customer_id, asset_id, invoice_id, period_start, period_end, usage_through, min(occurred_at), max(occurred_at)
+FROM late_usage($1, $2, $3::bigint[], 0, 9223372036854775807, $4)
+GROUP BY 1, 2, 3, 4, 5, 6
+
+-- name: find_late_customers
+SELECT customer_id, ref FROM customer
+WHERE book_id = $1 AND customer_id IN (SELECT late.customer_id FROM late_usage($1, $2, NULL, $3, $4, $5) AS late)
+ORDER BY customer_id
+
+-- name: find_carrying
+SELECT customer_id, asset_id, adjusts_invoice, adjusts_position
+FROM invoice JOIN invoice_line USING (book_id, invoice_id)
+WHERE book_id = $1 AND invoice.product = $2 AND customer_id = ANY ($3::bigint[]) AND detail ? 'carried_over'
+  AND usage_through = (
+      SELECT max(later.usage_through) FROM invoice AS later
+      WHERE later.book_id = $1 AND later.customer_id = invoice.customer_id AND later.product = $2
+        AND later.asset_id = invoice.asset_id)
+
+-- name: lock_adjustments
+SELECT pg_advisory_xact_lock(hashtextextended('tallystick.adjustments.' || $2, $1))
+
+-- name: find_billed
+SELECT customer_id, asset_id, invoice_id, position, charge, price_at, line.period_start, line.period_end, usage_through,
+       line.events, line.quantity, line.amount, detail ->> 'share', detail ->> 'covered', series, number, more.events, more.quantity, more.amount, more.through
+FROM invoice
+JOIN invoice_line AS line USING (book_id, invoice_id)
+LEFT JOIN invoice_issue USING (book_id, invoice_id)
+LEFT JOIN LATERAL (
+    SELECT sum(adjusting.events)::bigint AS events, sum(adjusting.quantity) AS quantity,
+           sum(adjusting.amount)::bigint AS amount, max(of_it.usage_through) AS through
+    FROM invoice_line AS adjusting JOIN invoice AS of_it USING (book_id, invoice_id)
+    WHERE adjusting.book_id = $1 AND adjusting.adjusts_invoice = line.invoice_id
+      AND adjusting.adjusts_position = line.position
+) AS more ON true
+WHERE book_id = $1 AND invoice.product = $2 AND customer_id = ANY ($3::bigint[]) AND adjusts_invoice IS NULL
+  AND line.meter IS NOT NULL
+ORDER BY line.period_start, charge COLLATE "C", invoice_id, position
+
+-- name: find_months_away
+SELECT usage_months_away($1, '-infinity', 'infinity')
+
+-- name: behind_prices
+SELECT coalesce(max(transaction_id), 0) + 1 FROM price WHERE book_id = $1 AND product = $2
+
+-- name: is_any_month_away
+SELECT EXISTS (SELECT FROM usage_months_away($1, $2, $3))
+
+-- name: count_reasons
+SELECT count(DISTINCT event_key) FILTER (WHERE kind IS NULL), count(DISTINCT event_key) FILTER (WHERE kind = 'amend'),
+       count(DISTINCT event_key) FILTER (WHERE kind = 'void')
+FROM usage_event AS event
+LEFT JOIN usage_correction AS correction USING (book_id, event_key, transaction_id, message_place)
+WHERE book_id = $1 AND customer_id = $2 AND occurred_at >= $3 AND occurred_at < $4 AND transaction_id >= $5
+  AND transaction_id < $6 AND type = $7 AND ($8::text IS NULL OR quantities ? $8)
+  AND usage_matches(dimensions, $9::text::jsonb)
 
 -- name: customer_exists
 SELECT EXISTS (SELECT FROM customer WHERE book_id = $1 AND customer_id = $2)
@@ -42,7 +105,7 @@ SELECT EXISTS (SELECT FROM customer WHERE book_id = $1 AND customer_id = $2)
 SELECT EXISTS (SELECT FROM invoice WHERE book_id = $1 AND invoice_id = $2)
 
 -- name: event_exists
-SELECT EXISTS (SELECT FROM usage_event WHERE book_id = $1 AND event_key = $2)
+SELECT EXISTS (SELECT FROM usage_key WHERE book_id = $1 AND event_key = $2)
 
 -- name: find_customers
 SELECT customer_id, ref FROM customer WHERE book_id = $1 AND ref = ANY ($2::text[]) ORDER BY customer_id
@@ -54,22 +117,27 @@ WHERE book_id = $1 AND customer_id = ANY ($2::bigint[]) AND product = $3 AND per
 -- name: insert_invoices
 INSERT INTO invoice (book_id, invoice_id, customer_id, product, period_start, period_end, asset_id, total, terms_days,
                      usage_through, transaction_id, message_place, drafted_at)
-SELECT $1, given.invoice_id, given.customer_id, $6, $7, $8, given.asset_id, given.total, $9,
+SELECT $1, given.invoice_id, given.customer_id, $6, given.period_start, given.period_end, given.asset_id, given.total, $9,
        $10, (SELECT transaction_order()), $11, $12
-FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::bigint[])
-     WITH ORDINALITY AS given (invoice_id, customer_id, asset_id, total, place)
+FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $7::timestamptz[], $8::timestamptz[])
+     WITH ORDINALITY AS given (invoice_id, customer_id, asset_id, total, period_start, period_end, place)
 ORDER BY given.place
 ON CONFLICT DO NOTHING
 RETURNING invoice_id
 
--- name: insert_lines
-INSERT INTO invoice_line (book_id, invoice_id, position, product, charge, price_at, meter, period_start, period_end,
-                          events, quantity, amount, detail)
-SELECT $1, given.invoice_id, given.position, $2, given.charge, given.price_at, given.meter, given.period_start,
-       given.period_end, given.events, given.quantity, given.amount, given.detail::jsonb
-FROM unnest($3::uuid[], $4::integer[], $5::text[], $6::timestamptz[], $7::text[], $8::timestamptz[], $9::timestamptz[],
-            $10::bigint[], $11::numeric[], $12::bigint[], $13::text[])
-     AS given (invoice_id, position, charge, price_at, meter, period_start, period_end, events, quantity, amount, detail)
+-- name: insert_taxes
+INSERT INTO invoice_tax (book_id, invoice_id, position, jurisdiction, category, name, rate, inclusive, base, amount,
+                         treatment, reason)
+SELECT $1, given.invoice_id, given.position, jurisdiction, category, name, rate::numeric, inclusive, base, amount,
+       treatment, reason
+FROM unnest($2::uuid[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::bigint[],
+            $10::bigint[], $11::text[], $12::text[])
+     AS given (invoice_id, position, jurisdiction, category, name, rate, inclusive, base, amount, treatment, reason)
+
+-- name: find_taxes
+SELECT invoice_id, jurisdiction, category, name, rate, inclusive, base, amount, treatment, reason FROM invoice_tax
+WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
+ORDER BY invoice_id, position
 
 -- name: lock_series
 INSERT INTO number_series (book_id, series, last) VALUES ($1, $2, 0)
@@ -79,14 +147,15 @@ ON CONFLICT (book_id, series) DO UPDATE SET last = number_series.last
 UPDATE number_series SET last = last + $3 WHERE book_id = $1 AND series = $2 RETURNING last
 
 -- name: page_drafts
-SELECT invoice_id, asset.code, asset_id, total, terms_days
+SELECT invoice_id, customer_id, asset.code, asset_id, total, terms_days
 FROM invoice JOIN asset USING (book_id, asset_id)
 WHERE book_id = $1 AND period_start = $2 AND product = $3
-  AND ($4::uuid IS NULL OR (customer_id, asset_id) > (
-      SELECT customer_id, asset_id FROM invoice AS cursor WHERE cursor.book_id = $1 AND cursor.invoice_id = $4))
+  AND ($4::uuid IS NULL OR (customer_id, asset_id, invoice_id) > (
+      SELECT customer_id, asset_id, invoice_id FROM invoice AS cursor
+      WHERE cursor.book_id = $1 AND cursor.invoice_id = $4))
   AND NOT EXISTS (SELECT FROM invoice_issue
                   WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id)
-ORDER BY customer_id, asset_id LIMIT $5
+ORDER BY customer_id, asset_id, invoice_id LIMIT $5
 
 -- name: insert_issues
 INSERT INTO invoice_issue (book_id, invoice_id, series, number, account_id, transfer_id, due_on,
@@ -120,7 +189,7 @@ WHERE book_id = $1 AND invoice_id = $2
 
 -- name: find_lines
 SELECT invoice_id, position, invoice_line.charge, price.name, price_at, invoice_line.meter, period_start, period_end,
-       events, quantity, amount, detail::text
+       events, quantity, amount, detail::text, adjusts_invoice, adjusts_position
 FROM invoice_line
 JOIN price ON price.book_id = invoice_line.book_id AND price.product = invoice_line.product
     AND price.charge = invoice_line.charge AND price.effective_at = price_at
@@ -132,25 +201,37 @@ SELECT invoice_id FROM invoice
 WHERE book_id = $1
   AND ($2::text IS NULL OR customer_id = (SELECT customer_id FROM customer WHERE customer.book_id = $1 AND ref = $2))
   AND ($3::timestamptz IS NULL OR period_start = $3)
-  AND ($4::uuid IS NULL OR (period_start, customer_id, product, asset_id) > (
-      SELECT period_start, customer_id, product, asset_id FROM invoice AS cursor
+  AND ($4::uuid IS NULL OR (period_start, customer_id, product, asset_id, invoice_id) > (
+      SELECT period_start, customer_id, product, asset_id, invoice_id FROM invoice AS cursor
       WHERE cursor.book_id = $1 AND cursor.invoice_id = $4))
-ORDER BY period_start, customer_id, product, asset_id LIMIT $5
+ORDER BY period_start, customer_id, product, asset_id, invoice_id LIMIT $5
 
--- name: find_covered
-SELECT customer_id, usage_through, invoice_line.period_start, invoice_line.period_end, event_type, meter.quantity
-FROM invoice_line
-JOIN invoice USING (book_id, invoice_id)
-LEFT JOIN meter ON meter.book_id = invoice_line.book_id AND meter.code = invoice_line.meter
-WHERE invoice_line.book_id = $1 AND invoice_id = $2 AND position = $3
+-- name: line_exists
+SELECT EXISTS (SELECT FROM invoice_line WHERE book_id = $1 AND invoice_id = $2 AND position = $3)
 
 -- name: page_events
-SELECT event_key, source, event_id, type, occurred_at, quantities::text, message.key
-FROM usage_event
-LEFT JOIN message ON message.book_id = usage_event.book_id AND message.transaction_id = usage_event.transaction_id
-    AND message.place = usage_event.message_place
-WHERE usage_event.book_id = $1 AND customer_id = $2 AND usage_event.transaction_id < $3
-  AND occurred_at >= $4 AND occurred_at < $5 AND type = $6 AND ($7::text IS NULL OR quantities ? $7::text)
-  AND ($8::uuid IS NULL OR (occurred_at, event_key) > (
-      SELECT occurred_at, event_key FROM usage_event AS cursor WHERE cursor.book_id = $1 AND cursor.event_key = $8))
-ORDER BY occurred_at, event_key LIMIT $9
+SELECT event_key, source, event_id, type, occurred_at, quantities::text, message.key, change
+FROM covered_usage($1, $2, $3, (SELECT occurred_at FROM usage_key WHERE book_id = $1 AND event_key = $4), $4, $5, 0) AS covered
+LEFT JOIN message ON message.book_id = $1 AND message.transaction_id = covered.transaction_id
+    AND message.place = covered.message_place
+ORDER BY occurred_at, event_key
+
+-- name: amounts_by_charge
+SELECT invoice_id, charge, sum(amount)::bigint FROM invoice_line
+WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
+GROUP BY invoice_id, charge ORDER BY invoice_id, charge
+
+-- name: find_drafts
+SELECT invoice_id, customer_id, asset.code, asset_id, total, terms_days
+FROM invoice JOIN asset USING (book_id, asset_id)
+WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND product = $3
+  AND NOT EXISTS (SELECT FROM invoice_issue
+                  WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id)
+ORDER BY period_start, customer_id, asset_id, invoice_id LIMIT $4
+
+-- name: is_drafted
+SELECT EXISTS (
+    SELECT FROM invoice JOIN invoice_line AS line USING (book_id, invoice_id)
+    WHERE book_id = $1 AND line.period_start < $3 AND line.period_end > $2 AND line.meter IS NOT NULL
+      AND NOT EXISTS (SELECT FROM invoice_issue
+                      WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id))

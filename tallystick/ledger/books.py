@@ -2,7 +2,8 @@
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput, Kind, TallystickError
@@ -24,11 +25,13 @@ class UnknownBook(TallystickError):
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A book and what this process remembers of its ledger."""
+    """A book and what this process remembers of it."""
 
     book_id: int
     name: str
     ledger: Ledger
+    remembered: dict[type, Any] = field(default_factory=dict, compare=False)
+    """By type, what other rooms remember of it."""
 
 
 async def open_book(connection: Connection, name: str, at: dt.datetime) -> Book:

@@ -93,6 +93,10 @@ class Reason(IntEnum):
     RELEASE = 8
     EXPIRE = 9
     EXCHANGE = 10
+    CREDIT_GRANT = 11
+    CREDIT_USE = 12
+    CREDIT_EXPIRE = 13
+    CREDIT_VOID = 14
     DEPOSIT = 32
     WITHDRAWAL = 33
     PAYMENT = 34

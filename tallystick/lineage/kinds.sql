@@ -43,7 +43,11 @@ FROM customer WHERE book_id = $1 AND ref = $2
 
 -- name: found_usage
 SELECT 'usage', event_key, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
-FROM usage_event WHERE book_id = $1 AND event_key = ANY ($10::uuid[])
+FROM usage_key WHERE book_id = $1 AND event_key = ANY ($10::uuid[])
+
+-- name: found_usage_not_billable
+SELECT 'usage_not_billable', event_key, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz
+FROM usage_not_billable WHERE book_id = $1 AND event_key = ANY ($10::uuid[])
 
 -- name: found_meter
 SELECT 'meter', NULL::uuid, NULL::bigint, NULL::bigint, code, NULL::timestamptz
@@ -132,8 +136,42 @@ ORDER BY customer_id LIMIT chain.most OFFSET chain.skip
 
 -- name: made_usage
 SELECT 'usage', event_key, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM usage_event WHERE chain.kind = 'message' AND +book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+FROM usage_of_message($1, chain.a, chain.b::integer) AS event
+WHERE chain.kind = 'message' AND NOT EXISTS (
+    SELECT FROM usage_correction
+    WHERE usage_correction.book_id = $1 AND usage_correction.event_key = event.event_key
+      AND usage_correction.transaction_id = chain.a AND usage_correction.message_place = chain.b)
 ORDER BY occurred_at, event_key LIMIT chain.most OFFSET chain.skip
+
+-- name: made_usage_correction
+SELECT 'usage_correction', event_key, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM usage_correction
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY event_key LIMIT chain.most OFFSET chain.skip
+
+-- name: made_usage_conflict
+SELECT 'usage_conflict', event_key, transaction_id, message_place::bigint, position::text, NULL::timestamptz, count(*) OVER ()
+FROM usage_conflict
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY position LIMIT chain.most OFFSET chain.skip
+
+-- name: made_usage_not_billable
+SELECT 'usage_not_billable', event_key, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM usage_not_billable
+WHERE chain.kind = 'message' AND +book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY event_key LIMIT chain.most OFFSET chain.skip
+
+-- name: made_usage_month
+SELECT 'usage_month', NULL::uuid, transaction_id, message_place::bigint, month || '/' || piece, NULL::timestamptz,
+       count(*) OVER ()
+FROM usage_month_event
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY month, piece LIMIT chain.most OFFSET chain.skip
+
+-- name: made_usage_retention
+SELECT 'usage_retention', NULL::uuid, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM usage_retention
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
 
 -- name: made_billable_rule
 SELECT 'billable_rule', NULL::uuid, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
@@ -212,19 +250,17 @@ FROM invoice_line WHERE chain.kind = 'draft' AND book_id = $1 AND invoice_id = c
 ORDER BY position LIMIT chain.most OFFSET chain.skip
 
 -- name: back_line_usage
-SELECT 'usage', event_key, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, events
+SELECT 'usage', covered.event_key, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz,
+       CASE WHEN adjusts_invoice IS NULL THEN events END
 FROM invoice_line AS line
-JOIN invoice USING (book_id, invoice_id)
-JOIN meter ON meter.book_id = $1 AND meter.code = line.meter
-JOIN LATERAL (
-    SELECT event_key, occurred_at FROM usage_event
-    WHERE usage_event.book_id = $1 AND usage_event.customer_id = invoice.customer_id
-      AND occurred_at >= line.period_start AND occurred_at < line.period_end AND type = meter.event_type
-      AND usage_event.transaction_id < usage_through AND (meter.quantity IS NULL OR quantities ? meter.quantity)
-    ORDER BY occurred_at, event_key LIMIT chain.most OFFSET chain.skip
-) AS covered ON true
+JOIN LATERAL covered_usage($1, line.invoice_id, line.position, NULL, NULL, chain.most, chain.skip) AS covered ON true
 WHERE chain.kind = 'line' AND line.book_id = $1 AND line.invoice_id = chain.u AND line.position = chain.b
-ORDER BY occurred_at, event_key
+ORDER BY occurred_at, covered.event_key
+
+-- name: back_line_adjusted
+SELECT 'line', adjusts_invoice, NULL::bigint, adjusts_position::bigint, NULL::text, NULL::timestamptz, 1
+FROM invoice_line
+WHERE chain.kind = 'line' AND book_id = $1 AND invoice_id = chain.u AND position = chain.b AND adjusts_position >= 0
 
 -- name: back_line_price
 SELECT 'price', NULL::uuid, NULL::bigint, NULL::bigint, product || '/' || charge, price_at, 1
@@ -235,6 +271,10 @@ SELECT 'meter', NULL::uuid, NULL::bigint, NULL::bigint, meter, NULL::timestamptz
 FROM price
 WHERE chain.kind = 'price' AND book_id = $1 AND meter IS NOT NULL AND effective_at = chain.at
   AND (product, charge) = (split_part(chain.t, '/', 1), split_part(chain.t, '/', 2))
+
+-- name: back_of_usage
+SELECT 'usage', chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+WHERE chain.kind IN ('usage_correction', 'usage_conflict')
 
 -- name: back_transfer_invoice
 SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
@@ -280,20 +320,33 @@ WHERE chain.kind IN ('account_limit', 'account_metadata', 'account_closing')
 SELECT 'key', chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1 WHERE chain.kind = 'key_revocation'
 
 -- name: forward_usage_line
-SELECT 'line', invoice_id, NULL::bigint, line.position::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM usage_event AS event
-JOIN invoice ON invoice.book_id = $1 AND invoice.customer_id = event.customer_id
-    AND event.occurred_at >= invoice.period_start AND event.occurred_at < invoice.period_end
-    AND event.transaction_id < usage_through
-JOIN invoice_line AS line USING (invoice_id)
-JOIN meter ON meter.book_id = $1 AND meter.code = line.meter
-WHERE chain.kind = 'usage' AND event.book_id = $1 AND event.event_key = chain.u AND line.book_id = $1
-  AND event.occurred_at >= line.period_start AND event.occurred_at < line.period_end AND event.type = meter.event_type
-  AND (meter.quantity IS NULL OR event.quantities ? meter.quantity)
-ORDER BY invoice_id, line.position LIMIT chain.most OFFSET chain.skip
+SELECT 'line', line.invoice_id, NULL::bigint, line.position::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM usage_key AS known
+JOIN invoice ON invoice.book_id = $1 AND invoice.customer_id = known.customer_id AND invoice.period_end > known.occurred_at
+JOIN invoice_line AS line ON line.book_id = $1 AND line.invoice_id = invoice.invoice_id
+    AND known.occurred_at >= line.period_start AND known.occurred_at < line.period_end
+WHERE chain.kind = 'usage' AND known.book_id = $1 AND known.event_key = chain.u
+  AND covers_usage($1, chain.u, usage_through, (detail ->> 'covers_from')::bigint, line.meter)
+ORDER BY invoice.period_start, line.invoice_id, line.position LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_usage_correction
+SELECT 'usage_correction', event_key, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM usage_correction WHERE chain.kind = 'usage' AND book_id = $1 AND event_key = chain.u
+ORDER BY transaction_id, message_place LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_usage_conflict
+SELECT 'usage_conflict', event_key, transaction_id, message_place::bigint, position::text, NULL::timestamptz, count(*) OVER ()
+FROM usage_conflict WHERE chain.kind = 'usage' AND book_id = $1 AND event_key = chain.u
+ORDER BY transaction_id, message_place, position LIMIT chain.most OFFSET chain.skip
 
 -- name: forward_line_draft
 SELECT 'draft', chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1 WHERE chain.kind = 'line'
+
+-- name: forward_line_adjusting
+SELECT 'line', invoice_id, NULL::bigint, position::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM invoice_line
+WHERE chain.kind = 'line' AND book_id = $1 AND adjusts_invoice = chain.u AND adjusts_position = chain.b
+ORDER BY invoice_id, position LIMIT chain.most OFFSET chain.skip
 
 -- name: forward_draft_invoice
 SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
@@ -441,11 +494,60 @@ SELECT ref, ref, created_at, NULL::bigint, NULL::integer, NULL::integer, NULL::u
 FROM customer WHERE chain.kind = 'customer' AND book_id = $1 AND customer_id = chain.a
 
 -- name: told_usage
-SELECT source || '/' || event_id, type || ' of ' || ref || ', ' || quantities::text, occurred_at, NULL::bigint,
-       NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, usage_event.transaction_id,
-       usage_event.message_place
-FROM usage_event JOIN customer USING (book_id, customer_id)
-WHERE chain.kind = 'usage' AND book_id = $1 AND event_key = chain.u
+SELECT coalesce(newest.source || '/' || newest.event_id, known.event_key::text),
+       coalesce(newest.type || ' of ' || ref || ', ' || newest.quantities::text || coalesce(' ' || newest.dimensions::text, ''),
+                'usage of ' || ref || ', whose month is not attached')
+       || CASE WHEN EXISTS (SELECT FROM usage_correction AS taken WHERE taken.book_id = $1 AND taken.event_key = chain.u
+                            AND kind = 'void') THEN ', taken back' ELSE '' END,
+       known.occurred_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer,
+       first.transaction_id, first.message_place
+FROM usage_key AS known
+JOIN customer ON customer.book_id = $1 AND customer.customer_id = known.customer_id
+LEFT JOIN LATERAL (
+    SELECT * FROM usage_rows($1, chain.u) WHERE sign = 1 ORDER BY transaction_id DESC, message_place DESC LIMIT 1
+) AS newest ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM usage_rows($1, chain.u) ORDER BY transaction_id, message_place LIMIT 1
+) AS first ON true
+WHERE chain.kind = 'usage' AND known.book_id = $1 AND known.event_key = chain.u
+
+-- name: told_usage_correction
+SELECT transaction_id || '.' || message_place, kind || ': ' || reason, corrected_at, NULL::bigint, NULL::integer,
+       NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
+FROM usage_correction
+WHERE chain.kind = 'usage_correction' AND book_id = $1 AND event_key = chain.u AND transaction_id = chain.a
+  AND message_place = chain.b
+
+-- name: told_usage_conflict
+SELECT transaction_id || '.' || message_place, 'another event under its id' || coalesce(', with other ' || field, ''),
+       reported_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id,
+       message_place
+FROM usage_conflict
+WHERE chain.kind = 'usage_conflict' AND book_id = $1 AND event_key = chain.u AND transaction_id = chain.a
+  AND message_place = chain.b AND position = chain.t::integer
+
+-- name: told_usage_not_billable
+SELECT event_key::text, 'not billed: ' || reason, judged_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid,
+       NULL::bigint, NULL::integer, transaction_id, message_place
+FROM usage_not_billable
+WHERE chain.kind = 'usage_not_billable' AND book_id = $1 AND event_key = chain.u AND transaction_id = chain.a
+  AND message_place = chain.b
+
+-- name: told_usage_month
+SELECT transaction_id || '.' || message_place,
+       to_char(month, 'YYYY-MM') || ' ' || step || ', ' || rows || ' rows' || coalesce(' in ' || file, ''), at, NULL::bigint,
+       NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
+FROM usage_month_event
+WHERE chain.kind = 'usage_month' AND book_id = $1 AND month = split_part(chain.t, '/', 1)::date
+  AND piece = split_part(chain.t, '/', 2)::integer AND transaction_id = chain.a AND message_place = chain.b
+
+-- name: told_usage_retention
+SELECT transaction_id || '.' || message_place,
+       'attached for ' || coalesce(attached_months || ' months', 'ever') || ', kept for '
+       || coalesce(kept_months || ' months', 'ever'), set_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid,
+       NULL::bigint, NULL::integer, transaction_id, message_place
+FROM usage_retention
+WHERE chain.kind = 'usage_retention' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
 
 -- name: told_billable_rule
 SELECT transaction_id || '.' || message_place, 'what is billed', set_at, NULL::bigint, NULL::integer, NULL::integer,
@@ -525,3 +627,216 @@ SELECT key_id::text, name, revoked_at, NULL::bigint, NULL::integer, NULL::intege
        NULL::integer, api_key_revocation.transaction_id, api_key_revocation.message_place
 FROM api_key_revocation JOIN api_key USING (book_id, key_id)
 WHERE chain.kind = 'key_revocation' AND book_id = $1 AND key_id = chain.u
+
+-- name: found_credit_grant
+SELECT 'credit_grant', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM credit_grant WHERE book_id = $1 AND grant_id = $3
+
+-- name: made_credit_grant
+SELECT 'credit_grant', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM credit_grant WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY grant_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_credit_use
+SELECT 'credit_use', transfer_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM credit_use WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY transfer_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_credit_end
+SELECT 'credit_end', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM credit_end WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY grant_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_wallet_low
+SELECT 'wallet_low', NULL::uuid, transaction_id, customer_id, asset_id::text, NULL::timestamptz, count(*) OVER ()
+FROM wallet_low WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY customer_id, asset_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_tax_rate
+SELECT 'tax_rate', NULL::uuid, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM tax_rate WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY name LIMIT chain.most OFFSET chain.skip
+
+-- name: made_tax_customer
+SELECT 'tax_customer', NULL::uuid, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM tax_customer WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY customer_id LIMIT chain.most OFFSET chain.skip
+
+-- name: back_invoice_use
+SELECT 'credit_use', transfer_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM credit_use WHERE chain.kind = 'invoice' AND book_id = $1 AND invoice_id = chain.u AND position IS NULL
+ORDER BY transfer_id LIMIT chain.most OFFSET chain.skip
+
+-- name: back_line_use
+SELECT 'credit_use', transfer_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM credit_use WHERE chain.kind = 'line' AND book_id = $1 AND invoice_id = chain.u AND position = chain.b
+ORDER BY transfer_id LIMIT chain.most OFFSET chain.skip
+
+-- name: back_use_grant
+SELECT 'credit_grant', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM credit_use WHERE chain.kind = 'credit_use' AND book_id = $1 AND transfer_id = chain.u
+
+-- name: back_end_grant
+SELECT 'credit_grant', chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+WHERE chain.kind = 'credit_end'
+
+-- name: back_transfer_use
+SELECT 'credit_use', transfer_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer JOIN credit_use USING (book_id, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND transfer.position = chain.b AND reason = 12
+
+-- name: back_transfer_credit
+SELECT 'credit_grant', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer JOIN credit_grant USING (book_id, message_place, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND reason = 11
+  AND credit_grant.transaction_id = chain.a
+
+-- name: back_transfer_credit_end
+SELECT 'credit_end', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer JOIN credit_end USING (book_id, message_place, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND transfer.reason IN (13, 14)
+  AND credit_end.transaction_id = chain.a
+
+-- name: forward_grant_use
+SELECT 'credit_use', transfer_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM credit_use WHERE chain.kind = 'credit_grant' AND book_id = $1 AND grant_id = chain.u
+ORDER BY transaction_id, transfer_id LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_grant_end
+SELECT 'credit_end', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM credit_end WHERE chain.kind = 'credit_grant' AND book_id = $1 AND grant_id = chain.u
+
+-- name: forward_use_invoice
+SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM credit_use WHERE chain.kind = 'credit_use' AND book_id = $1 AND transfer_id = chain.u AND position IS NULL
+
+-- name: forward_use_line
+SELECT 'line', invoice_id, NULL::bigint, position::bigint, NULL::text, NULL::timestamptz, 1
+FROM credit_use WHERE chain.kind = 'credit_use' AND book_id = $1 AND transfer_id = chain.u AND position IS NOT NULL
+
+-- name: told_credit_grant
+SELECT grant_id::text, ref || ', ' || credit_grant.kind || coalesce(', until ' || to_char(expires_at AT TIME ZONE 'UTC',
+       'YYYY-MM-DD HH24:MI:SS'), ''), granted_at, amount, asset_id, NULL::integer, transfer_id, NULL::bigint,
+       NULL::integer, credit_grant.transaction_id, credit_grant.message_place
+FROM credit_grant JOIN customer USING (book_id, customer_id)
+WHERE chain.kind = 'credit_grant' AND book_id = $1 AND grant_id = chain.u
+
+-- name: told_credit_use
+SELECT credit_use.transfer_id::text, 'of ' || grant_id || ' for ' || invoice_id || coalesce('/' || position, ''), used_at,
+       credit_use.amount, asset_id, NULL::integer, credit_use.transfer_id, NULL::bigint, NULL::integer,
+       credit_use.transaction_id, credit_use.message_place
+FROM credit_use JOIN credit_grant USING (book_id, grant_id)
+WHERE chain.kind = 'credit_use' AND book_id = $1 AND credit_use.transfer_id = chain.u
+
+-- name: told_credit_end
+SELECT grant_id::text, credit_end.kind || coalesce(': ' || reason, ''), ended_at, credit_end.amount, asset_id,
+       NULL::integer, credit_end.transfer_id, NULL::bigint, NULL::integer, credit_end.transaction_id,
+       credit_end.message_place
+FROM credit_end JOIN credit_grant USING (book_id, grant_id)
+WHERE chain.kind = 'credit_end' AND book_id = $1 AND grant_id = chain.u
+
+-- name: told_wallet_low
+SELECT wallet_low.transaction_id || '.' || wallet_low.message_place, ref || ' has less than ' || threshold, noticed_at,
+       balance, asset_id, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, wallet_low.transaction_id,
+       wallet_low.message_place
+FROM wallet_low JOIN customer USING (book_id, customer_id)
+WHERE chain.kind = 'wallet_low' AND book_id = $1 AND customer_id = chain.b AND asset_id = chain.t::integer
+  AND wallet_low.transaction_id = chain.a
+
+-- name: told_tax_rate
+SELECT transaction_id || '.' || message_place,
+       jurisdiction || ', ' || category || ', ' || name || ', ' || coalesce(rate::text, 'no more'), set_at, NULL::bigint,
+       NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
+FROM tax_rate
+WHERE chain.kind = 'tax_rate' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+
+-- name: told_tax_customer
+SELECT tax_customer.transaction_id || '.' || tax_customer.message_place,
+       ref || ' in ' || jurisdiction || ', ' || treatment || coalesce(': ' || reason, ''), set_at, NULL::bigint,
+       NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, tax_customer.transaction_id,
+       tax_customer.message_place
+FROM tax_customer JOIN customer USING (book_id, customer_id)
+WHERE chain.kind = 'tax_customer' AND book_id = $1 AND tax_customer.transaction_id = chain.a
+  AND tax_customer.message_place = chain.b
+
+-- name: found_plan
+SELECT 'plan', NULL::uuid, NULL::bigint, NULL::bigint, plan, effective_at
+FROM plan_version WHERE book_id = $1 AND plan = $2 ORDER BY effective_at DESC LIMIT 1
+
+-- name: made_plan
+SELECT 'plan', NULL::uuid, NULL::bigint, NULL::bigint, plan, effective_at, count(*) OVER ()
+FROM plan_version WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY plan, effective_at LIMIT chain.most OFFSET chain.skip
+
+-- name: told_plan
+SELECT plan, (content ->> 'name') || ' from ' || to_char(effective_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), created_at,
+       NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
+FROM plan_version WHERE chain.kind = 'plan' AND book_id = $1 AND plan = chain.t AND effective_at = chain.at
+
+-- name: found_subscription
+SELECT 'subscription', NULL::uuid, NULL::bigint, NULL::bigint, subscription_id, NULL::timestamptz
+FROM subscription WHERE book_id = $1 AND subscription_id = $2
+
+-- name: made_subscription
+SELECT 'subscription', NULL::uuid, NULL::bigint, NULL::bigint, subscription_id, NULL::timestamptz, count(*) OVER ()
+FROM subscription WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY subscription_id LIMIT chain.most OFFSET chain.skip
+
+-- name: told_subscription
+SELECT subscription_id, 'of ' || ref || ' from ' || to_char(start_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+       subscription.created_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer,
+       subscription.transaction_id, subscription.message_place
+FROM subscription JOIN customer USING (book_id, customer_id)
+WHERE chain.kind = 'subscription' AND book_id = $1 AND subscription_id = chain.t
+
+-- name: made_subscription_revision
+SELECT 'subscription_revision', NULL::uuid, revision::bigint, NULL::bigint, subscription_id, NULL::timestamptz,
+       count(*) OVER ()
+FROM subscription_revision
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY subscription_id, revision LIMIT chain.most OFFSET chain.skip
+
+-- name: told_subscription_revision
+SELECT subscription_id, 'revision ' || revision || ': ' || kind || ' from ' || to_char(effective_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+       revised_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id,
+       message_place
+FROM subscription_revision
+WHERE chain.kind = 'subscription_revision' AND book_id = $1 AND subscription_id = chain.t AND revision = chain.a
+
+-- name: made_subscription_bill
+SELECT 'subscription_bill', NULL::uuid, NULL::bigint, NULL::bigint, subscription_id, due_at, count(*) OVER ()
+FROM subscription_bill
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY subscription_id, due_at LIMIT chain.most OFFSET chain.skip
+
+-- name: told_subscription_bill
+SELECT subscription_id, 'billed for ' || to_char(due_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ' by revision ' || revision,
+       billed_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id,
+       message_place
+FROM subscription_bill
+WHERE chain.kind = 'subscription_bill' AND book_id = $1 AND subscription_id = chain.t AND due_at = chain.at
+
+-- name: forward_subscription_revision
+SELECT 'subscription_revision', NULL::uuid, revision::bigint, NULL::bigint, subscription_id, NULL::timestamptz,
+       count(*) OVER ()
+FROM subscription_revision WHERE chain.kind = 'subscription' AND book_id = $1 AND subscription_id = chain.t
+ORDER BY revision LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_subscription_bill
+SELECT 'subscription_bill', NULL::uuid, NULL::bigint, NULL::bigint, subscription_id, due_at, count(*) OVER ()
+FROM subscription_bill WHERE chain.kind = 'subscription' AND book_id = $1 AND subscription_id = chain.t
+ORDER BY due_at LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_bill_draft
+SELECT 'draft', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM subscription_bill
+WHERE chain.kind = 'subscription_bill' AND book_id = $1 AND subscription_id = chain.t AND due_at = chain.at
+  AND invoice_id IS NOT NULL
+
+-- name: back_bill_subscription
+SELECT 'subscription', NULL::uuid, NULL::bigint, NULL::bigint, chain.t, NULL::timestamptz, 1
+WHERE chain.kind IN ('subscription_bill', 'subscription_revision')
+
+-- name: back_draft_bill
+SELECT 'subscription_bill', NULL::uuid, NULL::bigint, NULL::bigint, subscription_id, due_at, 1
+FROM subscription_bill WHERE chain.kind IN ('draft', 'invoice') AND book_id = $1 AND invoice_id = chain.u

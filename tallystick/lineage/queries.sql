@@ -31,3 +31,6 @@ ORDER BY chain.path
 -- name: find_message
 SELECT transaction_id, place, key, operation, principal, hash, body, refused, answer, recorded_at
 FROM message WHERE book_id = $1 AND key = $2
+
+-- name: plan_for_any_id
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true)

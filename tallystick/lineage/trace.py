@@ -70,11 +70,12 @@ def _of_each_kind(prefix: str) -> list[str]:
 _back = _follow(_starting("back_"))
 _forward = _follow([*_of_each_kind("made_"), *_starting("forward_")])
 _find_message = queries_beside(__file__).row("find_message", Kept)
+_plan_for_any_id = queries_beside(__file__).value("plan_for_any_id")
 
 
 async def trace(connection: Connection, book_id: int, id_: str, *, depth: int, limit: int, after: int) -> Trace:
     """
-    Return every record that *id_* names, with *depth* steps of what lies behind and ahead of each.
+    Return every record that *id_* names, with *depth* steps of what lies behind and ahead of each; in a transaction.
 
     Of each kind *limit* are told behind the first *after*, and ``FURTHER`` at the most further along the way.
 
@@ -124,6 +125,8 @@ async def _ask(
     limit: int,
     after: int,
 ) -> list[_Row]:
+    """Follow a chain by the plan that any id has: planning anew for each takes ten times as long as going there."""
+    await _plan_for_any_id(connection)
     return await follow(connection, book_id, *wanted, limit, depth, MOST_RECORDS, after)
 
 

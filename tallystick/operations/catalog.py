@@ -8,7 +8,8 @@ import msgspec
 from tallystick.catalog import list_catalog
 from tallystick.catalog.define_meter import define_meter
 from tallystick.catalog.list_catalog import MetersPage, PricesPage
-from tallystick.catalog.model import Aggregation, Meter, PriceVersion
+from tallystick.catalog.model import Aggregation, Meter, PriceVersion, TimeUnit
+from tallystick.catalog.plans.find_plan import require_no_plan
 from tallystick.catalog.set_price import set_price
 from tallystick.operations.ledger import AssetCode, PageSize
 from tallystick.operations.model import Call, Input, Operation
@@ -21,7 +22,7 @@ DEFAULT_PRODUCT = "api"
 
 
 class MeterInput(Input, frozen=True):
-    """A meter: it counts the events of a type, or adds up one of their quantities."""
+    """A meter: what it makes of the events of a type, which of them count, and what they are told apart by."""
 
     code: CatalogCode
     name: Name
@@ -29,7 +30,15 @@ class MeterInput(Input, frozen=True):
     event_type: Name
     aggregation: Aggregation
     quantity: Name | None = None
-    """Which quantity a sum adds up."""
+    """Which quantity is measured; left out exactly for ``count`` and ``unique``."""
+    dimension: Name | None = None
+    """Of ``unique`` the one whose values are counted; of ``time_weighted``, each value has a level of its own."""
+    filters: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    """Only events count whose dimensions have one of these values each."""
+    group_by: list[str] = msgspec.field(default_factory=list)
+    """The dimensions that totals may be told apart by."""
+    time_unit: TimeUnit | None = None
+    """Given exactly for ``time_weighted``: an hour, a day of 24 hours, or the whole period that is read."""
 
 
 class PriceInput(Input, frozen=True):
@@ -55,7 +64,7 @@ class CatalogPageInput(Input, frozen=True):
 
 async def define(call: Call, request: MeterInput) -> Meter:
     """Define a meter, or find it defined the same."""
-    wanted = Meter(request.code, request.name, request.event_type, request.aggregation, request.quantity)
+    wanted = Meter(*(getattr(request, name) for name in Meter.__struct_fields__))
     return await define_meter(call.connection, call.recorded, wanted)
 
 
@@ -66,6 +75,7 @@ async def list_meters(call: Call, request: CatalogPageInput) -> MetersPage:
 
 async def append_price(call: Call, request: PriceInput) -> PriceVersion:
     """Set what a charge costs from an instant on; invoices that were made stay as they are."""
+    await require_no_plan(call.connection, call.book.book_id, request.product)
     wanted = PriceVersion(
         request.product,
         request.charge,

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
+from functools import reduce
 from itertools import compress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tallystick.operations.run import Operations
 from tallystick.operations.usage import RecordOutput
 from tallystick.security.model import Principal
 from tallystick.usage.accept import Status
+from tallystick.usage.columns import EventColumns
 from tallystick.usage.decode import Chunk, CsvMapping, Format, Malformed, read_events
 from tallystick.usage.model import Quantity, UsageEvent
 
@@ -84,9 +86,10 @@ class ImportReport:
         self.malformed_lines += chunk.malformed[: SHOWN - len(self.malformed_lines)]
         self.unfinished_line = chunk.unfinished
         if answer is not None:
-            self._add_answer(chunk.events, answer)
+            self._add_answer(chunk, answer)
 
-    def _add_answer(self, events: list[UsageEvent], answer: RecordOutput) -> None:
+    def _add_answer(self, chunk: Chunk, answer: RecordOutput) -> None:
+        events = chunk.events
         self.accepted += answer.accepted
         self.known += answer.known
         self.refused += answer.refused
@@ -97,15 +100,35 @@ class ImportReport:
                 self.not_billable[one.reason or ""] += 1
             elif one.status is not Status.KNOWN and len(self.refused_events) < SHOWN:
                 reason = f"{one.field} {one.reason}"
-                self.refused_events.append(RefusedEvent(events[one.item].id, one.status, reason))
-        self._add_accepted(list(compress(events, accepted)))
+                identifier = events.ids[one.item] if isinstance(events, EventColumns) else events[one.item].id
+                self.refused_events.append(RefusedEvent(identifier, one.status, reason))
+        if isinstance(events, EventColumns):
+            self.accepted_customers.update(compress(events.customers, accepted))
+            for name, column in (chunk.quantities or {}).items():
+                self._add_column(name, list(compress(column.to_pylist(), accepted)))
+        else:
+            self._add_accepted(list(compress(events, accepted)))
+
+    def _add_column(self, name: str, values: list[Quantity | None]) -> None:
+        there = [value for value in values if value is not None]
+        if there:
+            self.quantities[name] = _total(self.quantities.get(name, 0), there)
 
     def _add_accepted(self, events: list[UsageEvent]) -> None:
         self.accepted_customers.update([event.customer for event in events])
-        totals = self.quantities
+        by_name: dict[str, list[Quantity]] = {}
         for event in events:
             for name, quantity in event.quantities.items():
-                totals[name] = _add(totals.get(name, 0), quantity)
+                by_name.setdefault(name, []).append(quantity)
+        for name, quantities in by_name.items():
+            self.quantities[name] = _total(self.quantities.get(name, 0), quantities)
+
+
+def _total(total: Quantity, quantities: list[Quantity]) -> Quantity:
+    """Add up exactly; whole numbers stay whole."""
+    whole = sum(one for one in quantities if isinstance(one, int))
+    parts = [one for one in quantities if not isinstance(one, int)]
+    return reduce(_add, parts, _add(total, whole))
 
 
 def _add(total: Quantity, quantity: Quantity) -> Quantity:
@@ -145,10 +168,10 @@ async def import_usage(  # noqa: PLR0913 - what is read, how, for whom, and who 
     report = ImportReport()
     storing: deque[tuple[Chunk, asyncio.Task[RecordOutput | None]]] = deque()
 
-    async def store(events: list[UsageEvent]) -> RecordOutput | None:
-        if not events:
+    async def store(events: list[UsageEvent] | EventColumns) -> RecordOutput | None:
+        if not len(events):
             return None
-        fields = {"source": source, "events": events}
+        fields = {"source": source, "events": events, "door": "file"}
         answer: RecordOutput = await operations.call(principal, book, "usage.record", f"import-{uuid7()}", fields)
         return answer
 
@@ -158,7 +181,9 @@ async def import_usage(  # noqa: PLR0913 - what is read, how, for whom, and who 
         storing.popleft()
         progress(chunk.bytes_read, chunk.size)
 
-    async with aclosing(_ahead(read_events(path, format=format, mapping=mapping, complete=complete))) as chunks:
+    async with aclosing(
+        _ahead(read_events(path, format=format, mapping=mapping, complete=complete, source=source))
+    ) as chunks:
         try:
             async for chunk in chunks:
                 storing.append((chunk, asyncio.create_task(store(chunk.events))))

@@ -1,7 +1,7 @@
 """The invoicing operations: draft, issue, find, list, lineage."""
 
 import uuid
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -26,7 +26,8 @@ MAX_TERMS_DAYS = 3650
 CustomerRef = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]+$(?!\n)")]
 DEFAULT_SERIES = "INV"
 Series = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9-]{0,15}$(?!\n)")]
-CustomerCursor = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,18}$(?!\n)")]
+CustomerCursor = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,18}(\.[0-9]{1,18})?$(?!\n)")]
+"""A customer, and how far prices count: a month that was begun goes on at the prices that it began with."""
 
 
 class DraftInput(Input, frozen=True):
@@ -42,6 +43,8 @@ class DraftInput(Input, frozen=True):
     customers: Annotated[list[CustomerRef], msgspec.Meta(min_length=1, max_length=MAX_DRAFTS)] | None = None
     after: CustomerCursor = "0"
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_DRAFTS)] = MAX_DRAFTS
+    taxes: Literal["answers"] | msgspec.UnsetType = msgspec.UNSET
+    """Say ``answers`` where a tax engine was asked and its answers kept; left out, the rates of the book count."""
 
 
 class IssueInput(Input, frozen=True):
@@ -91,16 +94,19 @@ class LineageInput(Input, frozen=True):
 
 async def draft_invoices(call: Call, request: DraftInput) -> Drafted:
     """Draft the invoices of a chunk of customers; those that exist are left as they are."""
+    after, _, pinned = request.after.partition(".")
     order = DraftOrder(
         request.product,
         read_month(request.month, request.zone),
         request.zone,
         request.terms_days,
         request.customers,
-        int(request.after),
+        int(after),
         request.limit,
+        int(pinned) if pinned else None,
+        answered=request.taxes == "answers",
     )
-    return await draft(call.connection, call.book, call.recorded, order)
+    return await draft(call.connection, call.book, call.recorded, call.message_hashes, order)
 
 
 async def issue_invoices(call: Call, request: IssueInput) -> Issued:

@@ -12,10 +12,12 @@ import msgspec
 from tallystick.ids import uuid7
 from tallystick.invoicing.draft import UsageNotSettled
 from tallystick.invoicing.model import Drafted, Issued, LateUsage, SetAside
+from tallystick.operations.ask_taxes import ask_taxes, tell_why
 from tallystick.operations.catalog import DEFAULT_PRODUCT
 from tallystick.operations.invoicing import DEFAULT_SERIES, MAX_DRAFTS
 from tallystick.operations.run import Operations, as_input
 from tallystick.security.model import Principal
+from tallystick.taxes.engine import TaxEngine
 
 Stage = Literal["drafting", "waiting", "issuing"]
 Progress = Callable[[Stage, int], None]
@@ -38,6 +40,8 @@ class MonthRun(msgspec.Struct, frozen=True):
     drafted: int
     """How many invoices are new, and how many this run found drafted."""
     known: int
+    adjustments: int
+    """How many lines of the new invoices correct lines of earlier ones."""
     issued: int
     failed: list[SetAside]
     """The customers who could not be invoiced; the next run tries them again."""
@@ -81,13 +85,16 @@ async def run_month(
     Draft and issue the invoices of *month* for every customer with usage in it.
 
     Each chunk is one transaction, and each does only what is not done: killed anywhere and run again, or run
-    twice at once, every customer has each invoice once. All terms are judged before anything is written.
+    twice at once, every customer has each invoice once. All terms are judged before anything is written. Where a tax
+    engine is set, it is asked about each chunk before that is drafted, and its answers are kept.
 
     Raises:
         TallystickError: of ``invoicing.draft`` and ``invoicing.issue``; what was done before it stays done.
     """
     whose = {"month": month, "zone": terms.zone, "product": terms.product}
     to_draft = {**whose, "terms_days": terms.terms_days, "limit": terms.draft_chunk}
+    if TaxEngine in operations.resources:
+        to_draft["taxes"] = "answers"
     to_issue = {**whose, "series": terms.series, "limit": terms.issue_chunk}
     as_input(operations.find("invoicing.draft"), to_draft)
     as_input(operations.find("invoicing.issue"), to_issue)
@@ -103,6 +110,7 @@ async def run_month(
         customers=sum(chunk.customers for chunk in drafted),
         drafted=sum(chunk.drafted for chunk in drafted),
         known=sum(chunk.known for chunk in drafted),
+        adjustments=sum(chunk.adjustments for chunk in drafted),
         issued=sum(chunk.issued for chunk in issued),
         failed=[one for chunk in drafted for one in chunk.failed],
         late_events=late.events,
@@ -142,7 +150,7 @@ async def _draft_settled(
     waited, pause = dt.timedelta(), _FIRST_PAUSE
     while True:
         try:
-            drafted: Drafted = await operations.call(principal, book, "invoicing.draft", _fresh_key(), request)
+            drafted = await _draft_taxed(operations, principal, book, request)
         except UsageNotSettled:
             if waited >= patience:
                 raise
@@ -152,6 +160,14 @@ async def _draft_settled(
             waited, pause = waited + pause, min(2 * pause, _LONGEST_PAUSE)
         else:
             return drafted
+
+
+async def _draft_taxed(operations: Operations, principal: Principal, book: str, request: dict[str, Any]) -> Drafted:
+    """Draft a chunk, with the answers of a tax engine where there is one."""
+    engine: TaxEngine | None = operations.resources.get(TaxEngine)
+    failed = {} if engine is None else await ask_taxes(operations, principal, book, request, engine)
+    drafted: Drafted = await operations.call(principal, book, "invoicing.draft", _fresh_key(), request)
+    return tell_why(drafted, failed)
 
 
 async def _issue_all(

@@ -51,7 +51,7 @@ PageSize = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 DERIVED = 8
 """The UUID version of ids that are derived from content (`ids.id_of_content`)."""
-OWN_ROOTS = {"invoices", "providers", "revenue", "unallocated"}
+OWN_ROOTS = {"invoices", "providers", "revenue", "unallocated", "wallets"}
 """Where the accounts lie that the product opens for itself, and on whose being open its payments rely."""
 
 

@@ -7,6 +7,8 @@ import msgspec
 
 from tallystick.lineage.model import Links, Trace
 from tallystick.lineage.trace import FURTHER, MOST_DEPTH, find_message, records_of, trace
+from tallystick.lineage.why.explain_event import explain_event
+from tallystick.lineage.why.model import Why
 from tallystick.operations.ledger import PageSize
 from tallystick.operations.model import Call, Input, Operation
 
@@ -59,6 +61,24 @@ class MessageOutput(msgspec.Struct, frozen=True):
     records: list[Links]
 
 
+class WhyInput(Input, frozen=True):
+    """An event: its id with its source, its key, or both as ``SOURCE/ID``."""
+
+    event: Id
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]+$(?!\n)")] | None = None
+
+
+async def why(call: Call, request: WhyInput) -> Why:
+    """
+    Say where a usage event is and what came of it.
+
+    Received when, by which door, message and principal; billable or not, and by which rule; amended or taken back; counted
+    by which meters; rated in which lines, at which price, on which invoices; paid by what. Of one that was never seen it
+    says what to look at.
+    """
+    return await explain_event(call.connection, call.book.book_id, request.event, request.source)
+
+
 async def trace_id(call: Call, request: TraceInput) -> Trace:
     """
     Trace any id: what each record that it names came from, and what was made of it.
@@ -105,8 +125,16 @@ def scope_of_content(operation: str) -> str:
 
 
 OPERATIONS = [
-    Operation("lineage.trace", TraceInput, Trace, "ledger:read", "GET /trace", trace_id, reads=True),
+    Operation("usage.why", WhyInput, Why, "ledger:read", "GET /usage/why", why, reads=True, snapshot=True),
+    Operation("lineage.trace", TraceInput, Trace, "ledger:read", "GET /trace", trace_id, reads=True, snapshot=True),
     Operation(
-        "lineage.message", MessageInput, MessageOutput, "ledger:read", "GET /messages/{key}", read_message, reads=True
+        "lineage.message",
+        MessageInput,
+        MessageOutput,
+        "ledger:read",
+        "GET /messages/{key}",
+        read_message,
+        reads=True,
+        snapshot=True,
     ),
 ]

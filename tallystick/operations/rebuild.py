@@ -33,11 +33,23 @@ from tallystick.rebuild.model import Difference, Rebuilt
 from tallystick.rebuild.open_twin import find_opening, open_twin, raise_numbers, tell_place
 from tallystick.rebuild.read_messages import count_messages, find_bound, read_transactions
 from tallystick.rebuild.see_less import SeenSums
-from tallystick.rebuild.take_usage import find_drafts_beside_others, find_horizon, take_usage
+from tallystick.rebuild.take_usage import (
+    find_drafts_beside_others,
+    find_horizon,
+    require_attached,
+    take_months,
+    take_usage,
+)
 from tallystick.security.model import EVERYTHING, Principal
 
 RECORD_USAGE = "usage.record"
-DRAFT_INVOICES = "invoicing.draft"
+MAKE_USAGE = {RECORD_USAGE, "usage.amend", "usage.void"}
+MOVE_MONTHS = {f"usage.{step}_month" for step in ("detach", "attach", "drop")} | {
+    "usage.note_export",
+    "usage.note_restore",
+}
+"""Not done again, since the twin keeps all months: what they said is taken as it stands."""
+DRAFTING = {"invoicing.draft", "subscriptions.draft"}
 
 Progress = Callable[[str, int, int], None]
 """Hears what is being done, how much of it is done, and how much there is."""
@@ -76,10 +88,12 @@ async def rebuild(source: Operations, name: str, url: str, progress: Progress, *
 
     Raises:
         UnknownBook: there is none of that name (``ledger.unknown_book``).
+        MonthsAway: some of its usage is not attached (``rebuild.months_away``).
         TwinNotEmpty: there is a book in the database already (``rebuild.not_empty``).
     """
     async with source.pool.acquire() as reading:
         book = await find_book(reading, name)
+        await require_attached(reading, book.book_id)
         bound: int = await find_bound(reading)
         async with open_twin(url, book, await find_opening(reading, book)) as pool:
             twin = Operations(pool, source.clock, source.table)
@@ -138,7 +152,7 @@ class _Replay:
                 while late:
                     yield late.popleft()
             unseen = bool(drafts) and drafts[0][0] <= place < drafts[0][1]
-            if unseen and transaction[0].operation == RECORD_USAGE:
+            if unseen and transaction[0].operation in MAKE_USAGE:
                 late.append(transaction)
             else:
                 yield transaction
@@ -171,6 +185,8 @@ class _Replay:
             await self._take_usage(first)
         elif not others and first.refused:
             await self._refuse_again(first)
+        elif first.operation in MOVE_MONTHS:
+            await self._take_months(first)
         elif self._operation(first).together is not None:
             await self._do_as_seen(transaction, self._do_together)
         else:
@@ -198,6 +214,13 @@ class _Replay:
                 taken = await take_usage(self.reading, self.writing, self.book.book_id, kept)
                 self.rebuilt.usage_events += taken.events
                 self.rebuilt.customers += taken.customers
+            await self._keep([kept])
+
+    async def _take_months(self, kept: Kept) -> None:
+        """Take what a message said of months of usage as it stands."""
+        async with self.twin.begin(self.writing):
+            await tell_place(self.writing, kept.transaction_id, kept.transaction_id)
+            await take_months(self.reading, self.writing, self.book.book_id, kept)
             await self._keep([kept])
 
     async def _do_as_seen(
@@ -242,7 +265,7 @@ class _Replay:
         (kept,) = transaction
         operation, request = self._operation(kept), await self._request(kept)
         horizon = kept.transaction_id
-        if kept.operation == DRAFT_INVOICES:
+        if kept.operation in DRAFTING:
             horizon = await find_horizon(self.reading, self.book.book_id, kept)
         try:
             async with self.twin.begin(self.writing):

@@ -2,20 +2,17 @@
 
 import datetime as dt
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
-from typing import Annotated, Any, cast
+from operator import itemgetter
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
 from tallystick.errors import InvalidInput
 from tallystick.operations.model import Call, Input, Operation
-from tallystick.periods import Period
-from tallystick.usage import query
-from tallystick.usage.accept import Outcome, Status, accept
+from tallystick.usage.accept import Judged, SeenUsage, Status, accept
 from tallystick.usage.billable import BillableRule
-from tallystick.usage.model import GivenEvent, InvalidEvent, UsageEvent, check_event, name_flaw
-from tallystick.usage.query import EventsPage, Summary
+from tallystick.usage.columns import EventColumns, columns_of
+from tallystick.usage.model import GivenEvent, InvalidEvent, UsageEvent, check_event, check_fineness, name_flaw
 from tallystick.usage.rule import RuleInForce, find_rule, set_rule
 
 MAX_EVENTS = 5000
@@ -24,20 +21,25 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x
 Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 PageSize = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
+Door = Literal["http", "cloudevents", "avro", "file"]
+
 _GIVEN_SCHEMA = msgspec.json.schema_components((GivenEvent,))[1]["GivenEvent"]
-_in_full = msgspec.json.Encoder(decimal_format="string", order="sorted")
 
 
 class RecordInput(Input, frozen=True):
     """Events that one source reports, each judged by itself: one that is wrong costs itself alone."""
 
     source: Text
-    """Who reports; an event's id is unique within its source."""
+    """Who reports, where an event does not say so itself; an event's id is unique within its source."""
     events: Annotated[
-        list[Annotated[Any, msgspec.Meta(extra_json_schema=_GIVEN_SCHEMA)]],
-        msgspec.Meta(min_length=1, max_length=MAX_EVENTS),
+        Any,
+        msgspec.Meta(
+            extra_json_schema={"type": "array", "items": _GIVEN_SCHEMA, "minItems": 1, "maxItems": MAX_EVENTS}
+        ),
     ]
-    """What JSON brought, or ``UsageEvent`` from within this process."""
+    """What JSON brought; from within this process also ``UsageEvent`` and ``InvalidEvent``, or ``EventColumns``."""
+    door: Door = "http"
+    """By which way they came."""
 
 
 class RecordedItem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,29 +81,18 @@ class NoInput(Input, frozen=True):
     """Nothing beside the book."""
 
 
-class SummaryInput(Input, frozen=True):
-    """A half-open period; of one customer or of all; and the quantity to add up."""
-
-    start_at: Instant
-    end_at: Instant
-    customer: Text | None = None
-    quantity: Text | None = None
-
-
-class EventsInput(Input, frozen=True):
-    """A page of a customer's events in order of time, within a half-open period."""
-
-    customer: Text
-    start_at: Instant = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
-    end_at: Instant = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
-    after: str = ""
-    limit: PageSize = 100
-
-
 async def record(call: Call, request: RecordInput) -> RecordOutput:
     """Record usage events: those that are billable and new are stored, and each of the others is told why not."""
-    outcomes = await accept(call.connection, call.recorded, request.source, read_given(request.events))
-    return _output(outcomes)
+    events = read_given(request.source, request.events)
+    seen = call.book.remembered.setdefault(SeenUsage, SeenUsage())
+    return _output(await accept(call.connection, call.recorded, events, seen))
+
+
+def _flaw_of(error: InvalidEvent) -> list[str | None]:
+    return [error.field, error.rule]
+
+
+_in_full = msgspec.json.Encoder(decimal_format="string", order="sorted", enc_hook=_flaw_of)
 
 
 def keep_no_payload(request: RecordInput) -> dict[str, object]:
@@ -110,15 +101,39 @@ def keep_no_payload(request: RecordInput) -> dict[str, object]:
 
     Who, what, when and how much is in the facts that they made; the evidence for the billable rule is nobody's to keep.
     """
-    digest = hashlib.sha256(_in_full.encode(request.events)).hexdigest()
-    return {"source": request.source, "events": {"count": len(request.events), "sha256": digest}}
+    events = request.events
+    _require_some(events)
+    digest = events.digest if isinstance(events, EventColumns) else hashlib.sha256(_in_full.encode(events)).hexdigest()
+    kept: dict[str, object] = {"source": request.source, "events": {"count": len(events), "sha256": digest}}
+    return kept if request.door == "http" else {**kept, "door": request.door}
 
 
-def read_given(given: Sequence[object]) -> list[UsageEvent | InvalidEvent]:
-    """Hold each event against the rules of its shape; from within this process they come checked."""
-    if given and isinstance(given[0], UsageEvent):
-        return cast("list[UsageEvent | InvalidEvent]", given)
-    return [_read_one(item) for item in given]
+def read_given(source: str, given: object) -> EventColumns:
+    """
+    Hold each event against the rules of its shape; from within this process they come checked.
+
+    Raises:
+        InvalidInput: it is no list, or has none or too many (``invalid_input``).
+    """
+    _require_some(given)
+    if isinstance(given, EventColumns):
+        return given
+    listed = cast("list[object]", given)
+    if not all(isinstance(one, UsageEvent | InvalidEvent) for one in listed):
+        return columns_of(source, [_read_one(item) for item in listed])
+    return columns_of(source, cast("list[UsageEvent | InvalidEvent]", listed))
+
+
+def _require_some(given: object) -> None:
+    if not isinstance(given, list | EventColumns):
+        raise InvalidInput(field="events", rule=f"Expected `array`, got `{_json_type(given)}`")
+    if not 1 <= len(given) <= MAX_EVENTS:
+        raise InvalidInput(field="events", rule=f"Expected `array` of length from 1 to {MAX_EVENTS}")
+
+
+def _json_type(value: object) -> str:
+    names = {str: "str", dict: "object", int: "int", bool: "bool", type(None): "null"}
+    return names.get(type(value), "number")
 
 
 async def set_billable_rule(call: Call, request: RuleInput) -> RuleOutput:
@@ -131,27 +146,10 @@ async def read_billable_rule(call: Call, _: NoInput) -> RuleOutput:
     return _rule_output(await find_rule(call.connection, call.book.book_id))
 
 
-async def summarise(call: Call, request: SummaryInput) -> Summary:
-    """Count the events of a period and add up one of their quantities."""
-    return await query.summarise(
-        call.connection,
-        call.book.book_id,
-        _period(request.start_at, request.end_at),
-        customer=request.customer,
-        quantity=request.quantity,
-    )
-
-
-async def list_events(call: Call, request: EventsInput) -> EventsPage:
-    """Return a page of a customer's events in order of time."""
-    period = _period(request.start_at, request.end_at)
-    return await query.page_events(
-        call.connection, call.book.book_id, request.customer, period, after=request.after, limit=request.limit
-    )
-
-
 def _read_one(item: object) -> UsageEvent | InvalidEvent:
     try:
+        if isinstance(item, dict) and isinstance(at := item.get("at"), str):
+            check_fineness("at", at)
         return check_event(msgspec.convert(item, GivenEvent))
     except InvalidEvent as error:
         return error
@@ -159,8 +157,8 @@ def _read_one(item: object) -> UsageEvent | InvalidEvent:
         return name_flaw(error)
 
 
-def _output(outcomes: Sequence[Outcome]) -> RecordOutput:
-    counts = Counter(outcome.status for outcome in outcomes)
+def _output(judged: Judged) -> RecordOutput:
+    counts = judged.counts()
     return RecordOutput(
         accepted=counts[Status.ACCEPTED],
         known=counts[Status.KNOWN],
@@ -168,20 +166,13 @@ def _output(outcomes: Sequence[Outcome]) -> RecordOutput:
         refused=counts[Status.CONFLICT] + counts[Status.INVALID],
         items=[
             RecordedItem(place, outcome.status, outcome.reason, outcome.field)
-            for place, outcome in enumerate(outcomes)
-            if outcome.status is not Status.ACCEPTED
+            for place, outcome in sorted(judged.others.items(), key=itemgetter(0))
         ],
     )
 
 
 def _rule_output(found: RuleInForce) -> RuleOutput:
     return RuleOutput(found.rule, found.set_at)
-
-
-def _period(start_at: dt.datetime, end_at: dt.datetime) -> Period:
-    if end_at <= start_at:
-        raise InvalidInput(field="end_at", rule="a period must end after it starts")
-    return Period(start_at, end_at)
 
 
 OPERATIONS = [
@@ -200,6 +191,4 @@ OPERATIONS = [
         read_billable_rule,
         reads=True,
     ),
-    Operation("usage.summary", SummaryInput, Summary, "usage:read", "GET /usage/summary", summarise, reads=True),
-    Operation("usage.list_events", EventsInput, EventsPage, "usage:read", "GET /usage/events", list_events, reads=True),
 ]

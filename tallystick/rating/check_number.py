@@ -36,3 +36,14 @@ def check_number(number: Decimal, field: str, *, above_zero: bool = False) -> No
         raise invalid(field, "must be greater than 0")
     if digits_written_out(number) > MAX_DIGITS:
         raise invalid(field, f"must have at most {MAX_DIGITS} digits")
+
+
+def check_whole(number: Decimal, field: str) -> None:
+    """
+    Refuse a *number*, one that `check_number` let pass, with a fraction.
+
+    Raises:
+        InvalidPrice: rating.invalid_price: it has one.
+    """
+    if number != number.to_integral_value():
+        raise invalid(field, "must be a whole number")

@@ -1,23 +1,40 @@
 """Charge each tier's rate for the units inside that tier."""
 
-from decimal import Decimal
+from collections.abc import Sequence
 
-from tallystick.rating.exact import EXACT
-from tallystick.rating.model import ZERO, Graduated
+from tallystick.rating.exact import EXACT, ZERO
+from tallystick.rating.measure import Measured
+from tallystick.rating.model import Graduated, GraduatedPercentage, Part, Volume
 from tallystick.rating.share import Share
+from tallystick.rating.terms import PercentTier, Tier
 
 
-def charge_graduated(price: Graduated, billable: Decimal, per: Decimal) -> list[Share]:
-    """Return what of the *billable* metered units lies in each tier, and the fee of each tier entered."""
+def charge_graduated(price: Graduated | GraduatedPercentage, measured: Measured, part: Part) -> list[Share]:
+    """Return what of the billable units lies in each tier, as *part*, and the fee of each tier entered."""
+    billable, whole = measured.billable, measured.whole
+    if not billable:
+        return charge_nothing(price, measured)
     shares = []
-    above, metered_above = ZERO, ZERO
-    for place, tier in enumerate(price.tiers):
-        if billable <= metered_above:
+    above, below = ZERO, ZERO
+    exclusive = price.bounds == "exclusive"
+    tiers: Sequence[Tier | PercentTier] = price.tiers
+    for place, tier in enumerate(tiers):
+        if billable < below or (billable == below and not exclusive):
             break
-        metered_up_to = billable if tier.up_to is None else min(billable, EXACT.multiply(tier.up_to, per))
-        inside = EXACT.subtract(metered_up_to, metered_above)
-        shares.append(Share("tier", inside, tier.rate, place, above, tier.up_to))
+        up_to = tier.up_to
+        bound = billable if up_to is None else EXACT.multiply(up_to, whole)
+        inside = EXACT.subtract(min(billable, bound), below)
+        if inside:
+            shares.append(Share(part, inside, tier.rate, place, above, up_to))
         if tier.flat:
-            shares.append(Share("tier_fee", per, tier.flat, place, above, tier.up_to))
-        above, metered_above = tier.up_to or ZERO, metered_up_to
+            shares.append(Share("tier_fee", measured.fixed, tier.flat, place, above, up_to))
+        above, below = up_to or ZERO, bound
     return shares
+
+
+def charge_nothing(price: Graduated | GraduatedPercentage | Volume, measured: Measured) -> list[Share]:
+    """Return what tiers ask where nothing is billable: the fee of the first, if the price says so."""
+    first = price.tiers[0]
+    if not price.charge_first_tier_at_zero or not first.flat:
+        return []
+    return [Share("tier_fee", measured.fixed, first.flat, 0, ZERO, first.up_to)]

@@ -12,31 +12,22 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from tallystick.rating.check_number import check_number, invalid
-
-ZERO = Decimal(0)
-MAX_TIERS = 100
-MAX_NAME = 64
-
-
-class Unit(Struct, frozen=True, forbid_unknown_fields=True):
-    """The unit a price counts in, where the meter counts in a smaller one."""
-
-    per: Decimal
-    """How many metered units make one of these: 1000000 for bytes sold by the MB."""
-    name: str
-
-
-class Tier(Struct, frozen=True, forbid_unknown_fields=True):
-    """One step of a price: from above the tier before it up to, and with, *up_to*."""
-
-    up_to: Decimal | None
-    """The last quantity inside; None: no end, and only in the last tier."""
-    rate: Decimal
-    flat: Decimal = ZERO
-    """Charged once when the tier is entered by more than nothing."""
+from tallystick.rating.exact import EXACT, ZERO
+from tallystick.rating.terms import (
+    HUNDREDTH,
+    Bounds,
+    PercentTier,
+    Terms,
+    Tier,
+    Unit,
+    check_count,
+    check_terms,
+    check_tiers,
+    check_unit,
+)
 
 
-class Flat(Struct, frozen=True, forbid_unknown_fields=True, tag_field="model", tag="flat"):
+class Flat(Terms, frozen=True, kw_only=True, tag_field="model", tag="flat"):
     """The same amount whatever was used."""
 
     amount: Decimal
@@ -44,9 +35,13 @@ class Flat(Struct, frozen=True, forbid_unknown_fields=True, tag_field="model", t
     def __post_init__(self) -> None:
         """Refuse an amount that is no amount."""
         check_number(self.amount, "amount")
+        check_terms(self)
+        for place, discount in enumerate(self.discounts):
+            if discount.units is not None:
+                raise invalid(f"discounts[{place}].units", "must be left out: a flat price counts no units")
 
 
-class PerUnit(Struct, frozen=True, forbid_unknown_fields=True, tag_field="model", tag="per_unit"):
+class PerUnit(Terms, frozen=True, kw_only=True, tag_field="model", tag="per_unit"):
     """One rate for every unit."""
 
     rate: Decimal
@@ -56,79 +51,224 @@ class PerUnit(Struct, frozen=True, forbid_unknown_fields=True, tag_field="model"
     def __post_init__(self) -> None:
         """Refuse numbers that are no price."""
         check_number(self.rate, "rate")
-        _check_usage(self.free_units, self.unit)
+        check_number(self.free_units, "free_units")
+        check_unit(self.unit)
+        check_terms(self)
+
+    @property
+    def allowance(self) -> Decimal:
+        """Return how many units of a whole period are free."""
+        return self.free_units
 
 
-class Graduated(Struct, frozen=True, forbid_unknown_fields=True, tag_field="model", tag="graduated"):
+class Graduated(Terms, frozen=True, kw_only=True, tag_field="model", tag="graduated"):
     """Each tier's rate for the units inside that tier."""
 
     tiers: tuple[Tier, ...]
     free_units: Decimal = ZERO
     unit: Unit | None = None
+    bounds: Bounds = "inclusive"
+    charge_first_tier_at_zero: bool = False
+    """Whether the flat fee of the first tier is charged when nothing is left to be billed."""
 
     def __post_init__(self) -> None:
         """Refuse tiers that do not cover every quantity once."""
-        _check_tiers(self.tiers)
-        _check_usage(self.free_units, self.unit)
+        check_tiers(self.tiers)
+        check_number(self.free_units, "free_units")
+        check_unit(self.unit)
+        check_terms(self)
+
+    @property
+    def allowance(self) -> Decimal:
+        """Return how many units of a whole period are free."""
+        return self.free_units
 
 
-class Volume(Struct, frozen=True, forbid_unknown_fields=True, tag_field="model", tag="volume"):
+class Volume(Terms, frozen=True, kw_only=True, tag_field="model", tag="volume"):
     """The rate of the tier that the whole quantity falls into, for every unit."""
 
     tiers: tuple[Tier, ...]
     free_units: Decimal = ZERO
     unit: Unit | None = None
+    bounds: Bounds = "inclusive"
+    charge_first_tier_at_zero: bool = False
+    """Whether the flat fee of the first tier is charged when nothing is left to be billed."""
 
     def __post_init__(self) -> None:
         """Refuse tiers that do not cover every quantity once."""
-        _check_tiers(self.tiers)
-        _check_usage(self.free_units, self.unit)
+        check_tiers(self.tiers)
+        check_number(self.free_units, "free_units")
+        check_unit(self.unit)
+        check_terms(self)
+
+    @property
+    def allowance(self) -> Decimal:
+        """Return how many units of a whole period are free."""
+        return self.free_units
 
 
-class Package(Struct, frozen=True, forbid_unknown_fields=True, tag_field="model", tag="package"):
+class Package(Terms, frozen=True, kw_only=True, tag_field="model", tag="package"):
     """One rate for every package of *size* units that was started."""
 
     size: Decimal
     rate: Decimal
     free_units: Decimal = ZERO
     unit: Unit | None = None
+    package_rounding: Literal["up", "down", "nearest", "exact"] = "up"
+    """What becomes of a package that is not full: ``exact`` charges its fraction, ``nearest`` takes half for one."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that are no price."""
         check_number(self.size, "size", above_zero=True)
         check_number(self.rate, "rate")
-        _check_usage(self.free_units, self.unit)
+        check_number(self.free_units, "free_units")
+        check_unit(self.unit)
+        check_terms(self)
+
+    @property
+    def allowance(self) -> Decimal:
+        """Return how many units of a whole period are free."""
+        return self.free_units
 
 
-Price: TypeAlias = Flat | PerUnit | Graduated | Volume | Package
+class Percentage(Terms, frozen=True, kw_only=True, tag_field="model", tag="percentage"):
+    """A percentage of a transacted amount, and a fixed part for each transaction."""
 
-Part: TypeAlias = Literal["flat", "units", "tier", "tier_fee", "package"]
+    percent: Decimal
+    """2.9 for 2.9 percent."""
+    per_transaction: Decimal = ZERO
+    """The fixed part."""
+    free_amount: Decimal = ZERO
+    """The part of the amount that no percentage is taken of."""
+    free_transactions: Decimal = ZERO
+    """How many transactions, the first ones, pay neither the fixed part nor the minimum."""
+    free_transactions_cover: Literal["fixed", "all"] = "fixed"
+    """Whether those pay the percentage, or nothing at all."""
+    minimum_per_transaction: Decimal = ZERO
+    maximum_per_transaction: Decimal | None = None
+    unit: Unit | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are no price."""
+        for name in ("percent", "per_transaction", "free_amount", "minimum_per_transaction"):
+            check_number(getattr(self, name), name)
+        check_count(self.free_transactions, "free_transactions")
+        if self.maximum_per_transaction is not None:
+            check_number(self.maximum_per_transaction, "maximum_per_transaction")
+            if self.maximum_per_transaction < self.minimum_per_transaction:
+                rule = f"must not be less than minimum_per_transaction, which is {self.minimum_per_transaction:f}"
+                raise invalid("maximum_per_transaction", rule)
+        check_unit(self.unit)
+        check_terms(self)
+
+    @property
+    def allowance(self) -> Decimal:
+        """Return how many units of a whole period are free."""
+        return self.free_amount
+
+    @property
+    def rate(self) -> Decimal:
+        """Return what one unit of the amount costs."""
+        return EXACT.multiply(self.percent, HUNDREDTH)
+
+    @property
+    def judges_each(self) -> bool:
+        """Say whether the amount of each transaction must be known, and their sum is not enough."""
+        return (
+            bool(self.minimum_per_transaction)
+            or self.maximum_per_transaction is not None
+            or (bool(self.free_transactions) and self.free_transactions_cover == "all")
+        )
+
+
+class GraduatedPercentage(Terms, frozen=True, kw_only=True, tag_field="model", tag="graduated_percentage"):
+    """Each tier's percentage for the part of a transacted amount inside that tier."""
+
+    tiers: tuple[PercentTier, ...]
+    free_amount: Decimal = ZERO
+    unit: Unit | None = None
+    bounds: Bounds = "inclusive"
+    charge_first_tier_at_zero: bool = False
+    """Whether the flat fee of the first tier is charged when nothing is left to be billed."""
+
+    def __post_init__(self) -> None:
+        """Refuse tiers that do not cover every amount once."""
+        check_tiers(self.tiers)
+        check_number(self.free_amount, "free_amount")
+        check_unit(self.unit)
+        check_terms(self)
+
+    @property
+    def allowance(self) -> Decimal:
+        """Return how many units of a whole period are free."""
+        return self.free_amount
+
+
+class Dynamic(Terms, frozen=True, kw_only=True, tag_field="model", tag="dynamic"):
+    """The amounts that came with the events, added up by the meter, and a markup on them."""
+
+    markup_percent: Decimal = ZERO
+    unit: Unit | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are no price."""
+        check_number(self.markup_percent, "markup_percent")
+        check_unit(self.unit)
+        check_terms(self)
+
+
+Price: TypeAlias = Flat | PerUnit | Graduated | Volume | Package | Percentage | GraduatedPercentage | Dynamic
+
+Part: TypeAlias = Literal[
+    "flat",
+    "units",
+    "tier",
+    "tier_fee",
+    "package",
+    "percent",
+    "transaction_fee",
+    "transaction_minimum",
+    "transaction_maximum",
+    "free_transactions",
+    "amount",
+    "markup",
+    "discount_units",
+    "discount",
+    "maximum_spend",
+    "minimum_spend",
+]
 
 
 class Detail(Struct, frozen=True, omit_defaults=True, gc=False):
     """
     One part of a line's amount; *quantity* times *rate* is *amount*, exactly.
 
-    Numbers are plain decimal text, or ``1/3`` where a unit conversion has no end.
+    Numbers are plain decimal text, or ``1/3`` where a unit conversion or a proration has no end.
     """
 
     part: Part
     quantity: str
-    """Units in the price's unit; for a package the number of packages, for a fee 1."""
+    """Units in the price's unit; packages or transactions where the part is theirs; for a fee its prorated share."""
     rate: str
     amount: str
     """In major units, not rounded."""
     tier: int | None = None
     """The tier's place in the price, from 0."""
     above: str | None = None
-    """The bound below the tier, itself outside."""
+    """The bound below the tier."""
     up_to: str | None = None
-    """The tier's last quantity, inside; None: no end."""
+    """The tier's upper bound; None: no end."""
     size: str | None = None
     """How many units one package holds."""
+    of: str | None = None
+    """The transacted amount that the part settles, where it is not *quantity*."""
+    limit: str | None = None
+    """The limit of spend that the part brings the line to."""
+    rounded: int | None = None
+    """In minor units, where each detail is rounded."""
 
 
-class Line(Struct, frozen=True):
+class Line(Struct, frozen=True, omit_defaults=True):
     """What one price asks for one quantity; the details add up to the amount before its one rounding."""
 
     model: str
@@ -146,36 +286,7 @@ class Line(Struct, frozen=True):
     asset: str
     explanation: str
     """The line as one sentence for people."""
-
-
-def _check_usage(free_units: Decimal, unit: Unit | None) -> None:
-    check_number(free_units, "free_units")
-    if unit is None:
-        return
-    check_number(unit.per, "unit.per", above_zero=True)
-    if not unit.name.strip() or len(unit.name) > MAX_NAME or not unit.name.isprintable():
-        raise invalid("unit.name", f"must have 1 to {MAX_NAME} printable characters")
-
-
-def _check_tiers(tiers: tuple[Tier, ...]) -> None:
-    if not 1 <= len(tiers) <= MAX_TIERS:
-        raise invalid("tiers", f"must have 1 to {MAX_TIERS} tiers")
-    bound = ZERO
-    for place, tier in enumerate(tiers):
-        check_number(tier.rate, f"tiers[{place}].rate")
-        check_number(tier.flat, f"tiers[{place}].flat")
-        bound = _check_bound(tier.up_to, bound, f"tiers[{place}].up_to", last=place == len(tiers) - 1)
-
-
-def _check_bound(up_to: Decimal | None, bound: Decimal, field: str, *, last: bool) -> Decimal:
-    """Return the tier's upper bound, or the one before it where the tier has no end."""
-    if last:
-        if up_to is not None:
-            raise invalid(field, "must be null: the last tier has no end")
-        return bound
-    if up_to is None:
-        raise invalid(field, "must be a number: only the last tier has no end")
-    check_number(up_to, field)
-    if up_to <= bound:
-        raise invalid(field, f"must be greater than {bound:f}")
-    return up_to
+    share: str | None = None
+    """The share of a period that what is fixed was prorated by; None: all of it."""
+    transactions: int | None = None
+    """How many transactions the quantity came in, where the price asks for them."""

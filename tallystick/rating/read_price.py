@@ -2,13 +2,14 @@
 
 import re
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import msgspec
 
 from tallystick.rating.check_number import InvalidPrice, invalid
 from tallystick.rating.exact import plain
-from tallystick.rating.model import Flat, Graduated, Package, PerUnit, Price, Tier, Unit, Volume
+from tallystick.rating.model import Price
+from tallystick.rating.terms import Discount, PercentTier, Tier, Unit
 
 _DECIMAL_TEXT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _COMPLAINT = re.compile(r"(?P<rule>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
@@ -16,7 +17,7 @@ _COMPLAINT_OF_FIELD = re.compile(r"Object (?P<what>missing required|contains unk
 
 _NUMBERS = frozenset(
     field.encode_name
-    for struct in (Flat, PerUnit, Graduated, Volume, Package, Tier, Unit)
+    for struct in (*get_args(Price), Tier, PercentTier, Discount, Unit)
     for field in msgspec.structs.fields(struct)
     if field.type in (Decimal, Decimal | None)
 )

@@ -8,12 +8,7 @@ from tallystick.rating.model import Detail, Part
 
 
 class Share(NamedTuple):
-    """
-    One part of a line, *quantity* and amount still multiplied by the price's units per priced unit.
-
-    Charge models compare metered quantities with bounds times *per*, and only sums and details are divided by
-    it: so nothing is divided early, and a conversion without an end (per 3) stays exact.
-    """
+    """One part of a line, *quantity* and amount multiplied by what `Measured` calls *whole*."""
 
     part: Part
     quantity: Decimal
@@ -22,6 +17,8 @@ class Share(NamedTuple):
     above: Decimal | None = None
     up_to: Decimal | None = None
     size: Decimal | None = None
+    of: Decimal | None = None
+    """The transacted amount that the part settles, multiplied likewise."""
 
     @property
     def amount(self) -> Decimal:
@@ -29,15 +26,16 @@ class Share(NamedTuple):
         return EXACT.multiply(self.quantity, self.rate)
 
 
-def detail_of(share: Share, per: Decimal) -> Detail:
-    """Write *share* out, divided by *per*."""
+def detail_of(share: Share, amount: Decimal, whole: Decimal) -> Detail:
+    """Write *share* and its *amount* out, divided by *whole*."""
     return Detail(
         part=share.part,
-        quantity=plain(quotient(share.quantity, per)),
+        quantity=plain(quotient(share.quantity, whole)),
         rate=constant(share.rate),
-        amount=plain(quotient(share.amount, per)),
+        amount=plain(quotient(amount, whole)),
         tier=share.tier,
         above=None if share.above is None else constant(share.above),
         up_to=None if share.up_to is None else constant(share.up_to),
         size=None if share.size is None else constant(share.size),
+        of=None if share.of is None else plain(quotient(share.of, whole)),
     )

@@ -11,8 +11,10 @@ _queries = queries_beside(__file__)
 _TABLES = (
     "asset", "account", "account_closing", "account_limit", "account_metadata", "batch", "transfer",
     "transfer_reference", "hold", "hold_use", "reversal", "sweep", "net_change", "dated_change", "message_attachment",
-    "billable_rule", "customer", "meter", "price", "billing_zone", "invoice", "invoice_line", "invoice_issue", "payment",
-    "payment_step", "receipt", "api_key", "api_key_revocation",
+    "billable_rule", "customer", "usage_correction", "usage_event", "usage_retention", "meter", "price", "plan_version", "subscription", "subscription_revision",
+    "subscription_span", "billing_zone", "invoice", "invoice_line", "invoice_issue", "subscription_bill", "payment",
+    "payment_step", "credit_unit", "credit_grant", "credit_use", "credit_end", "wallet_threshold", "wallet_low", "tax_rate",
+    "tax_rounding", "tax_category", "tax_customer", "tax_answer", "invoice_tax", "receipt", "api_key", "api_key_revocation",
 )  # fmt: skip
 """Those that the others rest upon come first: what differs first is then nearest to its cause."""
 _FACTS = {table: _queries.text(f"facts_of_{table}") for table in _TABLES}

@@ -57,16 +57,45 @@ SELECT $1, $2, $3, customer_id, ref, created_at
 FROM unnest($4::bigint[], $5::text[], $6::timestamptz[]) AS made (customer_id, ref, created_at)
 
 -- name: read_usage
-SELECT event_key, customer_id, occurred_at, transaction_id, book_id, message_place, type, source, event_id, quantities
-FROM usage_event
-WHERE book_id = $1 AND transaction_id = $2 AND message_place = $3
+SELECT customer_id, occurred_at, transaction_id, event_key, book_id, message_place, sign, type, source, event_id, quantities,
+       dimensions
+FROM usage_of_message($1, $2, $3)
 ORDER BY event_key
 
+-- name: read_keys
+SELECT event_key, content, customer_id, occurred_at, book_id FROM find_usage_keys($1, $2::uuid[]) ORDER BY event_key
+
+-- name: read_conflicts
+SELECT book_id, event_key, transaction_id, message_place, position, field, said, reported_at FROM usage_conflict
+WHERE book_id = $1 AND transaction_id = $2 AND message_place = $3
+
+-- name: read_not_billable
+SELECT book_id, event_key, transaction_id, message_place, reason, judged_at FROM usage_not_billable
+WHERE book_id = $1 AND transaction_id = $2 AND message_place = $3
+
+-- name: read_month_events
+SELECT book_id, month, piece, step, rows, first_order, last_order, checksum, file, sha256, transaction_id, message_place, at
+FROM usage_month_event WHERE book_id = $1 AND transaction_id = $2 AND message_place = $3
+
+-- name: months_away
+SELECT usage_months_away($1, '-infinity', 'infinity')
+
+-- name: ensure_months
+SELECT ensure_usage_months($1, ARRAY(SELECT DISTINCT date_trunc('month', instant AT TIME ZONE 'UTC')::date
+                                     FROM unnest($2::timestamptz[]) AS instant))
+
 -- name: usage_through
-SELECT min(usage_through) FROM invoice WHERE book_id = $1 AND transaction_id = $2 AND message_place = $3
+SELECT min(usage_through) FROM (
+    SELECT usage_through FROM invoice WHERE book_id = $1 AND transaction_id = $2 AND message_place = $3
+    UNION ALL
+    SELECT usage_through FROM subscription_bill WHERE book_id = $1 AND transaction_id = $2 AND message_place = $3
+) AS made
 
 -- name: drafts_beside_others
-SELECT DISTINCT usage_through, transaction_id FROM invoice
+SELECT usage_through, transaction_id FROM invoice
+WHERE book_id = $1 AND transaction_id < $2 AND usage_through < transaction_id
+UNION
+SELECT usage_through, transaction_id FROM subscription_bill
 WHERE book_id = $1 AND transaction_id < $2 AND usage_through < transaction_id
 ORDER BY transaction_id
 
@@ -198,3 +227,91 @@ SELECT row_to_json(fact)::text FROM api_key AS fact WHERE book_id = $1 AND trans
 -- name: facts_of_api_key_revocation
 SELECT row_to_json(fact)::text FROM api_key_revocation AS fact
 WHERE book_id = $1 AND transaction_id < $2 ORDER BY key_id
+
+-- name: facts_of_credit_unit
+SELECT row_to_json(fact)::text FROM credit_unit AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY asset_id, meter
+
+-- name: facts_of_credit_grant
+SELECT row_to_json(fact)::text FROM credit_grant AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY grant_id
+
+-- name: facts_of_credit_use
+SELECT row_to_json(fact)::text FROM credit_use AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY transfer_id
+
+-- name: facts_of_credit_end
+SELECT row_to_json(fact)::text FROM credit_end AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY grant_id
+
+-- name: facts_of_wallet_threshold
+SELECT row_to_json(fact)::text FROM wallet_threshold AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_wallet_low
+SELECT row_to_json(fact)::text FROM wallet_low AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, customer_id, asset_id
+
+-- name: facts_of_tax_rate
+SELECT row_to_json(fact)::text FROM tax_rate AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_tax_rounding
+SELECT row_to_json(fact)::text FROM tax_rounding AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_tax_category
+SELECT row_to_json(fact)::text FROM tax_category AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_tax_customer
+SELECT row_to_json(fact)::text FROM tax_customer AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_tax_answer
+SELECT row_to_json(fact)::text FROM tax_answer AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place, reference
+
+-- name: facts_of_invoice_tax
+SELECT row_to_json(fact)::text FROM invoice_tax AS fact
+WHERE book_id = $1 AND EXISTS (
+    SELECT FROM invoice
+    WHERE (invoice.book_id, invoice.invoice_id) = (fact.book_id, fact.invoice_id) AND transaction_id < $2)
+ORDER BY invoice_id, position
+
+-- name: facts_of_plan_version
+SELECT row_to_json(fact)::text FROM plan_version AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY plan, effective_at
+
+-- name: facts_of_subscription
+SELECT row_to_json(fact)::text FROM subscription AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY subscription_id
+
+-- name: facts_of_subscription_revision
+SELECT row_to_json(fact)::text FROM subscription_revision AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY subscription_id, revision
+
+-- name: facts_of_subscription_span
+SELECT row_to_json(fact)::text FROM subscription_span AS fact
+WHERE book_id = $1 AND EXISTS (
+    SELECT FROM subscription_revision AS made
+    WHERE (made.book_id, made.subscription_id, made.revision) = (fact.book_id, fact.subscription_id, fact.revision)
+      AND transaction_id < $2)
+ORDER BY subscription_id, revision, during
+
+-- name: facts_of_subscription_bill
+SELECT row_to_json(fact)::text FROM subscription_bill AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY subscription_id, due_at
+
+-- name: facts_of_usage_correction
+SELECT row_to_json(fact)::text FROM usage_correction AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place, event_key
+
+-- name: facts_of_usage_event
+SELECT row_to_json(event)::text
+FROM usage_correction AS made
+CROSS JOIN LATERAL usage_rows(made.book_id, made.event_key) AS event
+WHERE made.book_id = $1 AND made.transaction_id < $2 AND event.transaction_id = made.transaction_id
+  AND event.message_place = made.message_place
+ORDER BY event.transaction_id, event.message_place, event.event_key, event.sign
+
+-- name: facts_of_usage_retention
+SELECT row_to_json(fact)::text FROM usage_retention AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place

@@ -1,32 +1,60 @@
 """Aggregate: what meters read, of many customers at once, as far as it was recorded by a given moment."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Literal
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from fractions import Fraction
 
+from tallystick import canonical
+from tallystick.catalog.model import Aggregation, Meter, TimeUnit
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.periods import Period
 
 _queries = queries_beside(__file__)
 _customers_with_usage = _queries.tuples("customers_with_usage")
-_count_events = _queries.tuples("count_events")
-_sum_quantity = _queries.tuples("sum_quantity")
+_READ = {
+    "count": _queries.tuples("count_events"),
+    "sum": _queries.tuples("sum_quantity"),
+    "max": _queries.tuples("largest_quantity"),
+    "unique": _queries.tuples("count_distinct"),
+    "latest": _queries.tuples("latest_quantity"),
+    "time_weighted": _queries.tuples("weigh_by_time"),
+}
+DECIMALS = 12
+"""How many a reading weighted by time has; it is rounded once, half to even."""
+_AMPLE = Context(prec=200)
+_MICROSECOND = dt.timedelta(microseconds=1)
+_UNITS = {"hour": dt.timedelta(hours=1), "day": dt.timedelta(hours=24)}
 
 
 @dataclass(frozen=True, slots=True)
 class MeterQuery:
-    """What to add up: the number of events of a type, or one quantity of theirs."""
+    """What to make of the events of a type: what a meter says, without its code and its name."""
 
     event_type: str
-    aggregation: Literal["count", "sum"]
+    aggregation: Aggregation
     quantity: str | None = None
-    """Named when, and only when, the aggregation is ``sum``."""
+    """Left out when, and only when, events or values of a dimension are counted."""
+    dimension: str | None = None
+    """Of ``unique`` the one whose values are counted; of ``time_weighted``, each value has a level of its own."""
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Only events count whose dimensions have one of these values each."""
+    time_unit: TimeUnit | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a sum of nothing and a count of something."""
-        if (self.aggregation == "sum") != (self.quantity is not None):
-            raise ValueError("a sum names its quantity, and a count names none")
+        """Refuse a sum of nothing, a count of something, and time without a unit."""
+        if (self.aggregation in {"count", "unique"}) != (self.quantity is None):
+            raise ValueError("a sum names its quantity, like a max, latest or time_weighted, and a count names none")
+        if self.dimension is None and self.aggregation == "unique":
+            raise ValueError("a unique count names the dimension whose values it counts")
+        if (self.aggregation == "time_weighted") != (self.time_unit is not None):
+            raise ValueError("what is weighted by time, and nothing else, names a unit of time")
+
+    @classmethod
+    def of(cls, meter: Meter) -> "MeterQuery":
+        """Take from *meter* what it reads."""
+        return cls(meter.event_type, meter.aggregation, meter.quantity, meter.dimension, meter.filters, meter.time_unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +62,28 @@ class Aggregate:
     """What a meter reads for one customer."""
 
     events: int
-    """How many events are in it: of a sum, those that have the quantity."""
+    """How many events are in it: those in force that have the quantity, or the dimension, that is looked at."""
     quantity: Decimal
 
 
 async def customers_with_usage(
-    connection: Connection, book_id: int, period: Period, through: int, after: int, limit: int
+    connection: Connection,
+    book_id: int,
+    period: Period,
+    through: int,
+    after: int,
+    limit: int,
+    *,
+    held_types: Sequence[str] = (),
 ) -> list[tuple[int, str]]:
     """
     Return at most *limit* customers who have events in *period*, as (customer_id, ref), ascending by id.
 
-    Only events of transactions ordered below *through* count, and only customers whose ids are above *after*.
+    Of *held_types* events before the period count, too: what they set may hold on in it. Only events count that are in
+    force among those of transactions ordered below *through*, and only customers whose ids are above *after*.
     """
-    rows = await _customers_with_usage(connection, book_id, period.start_at, period.end_at, through, after, limit)
-    return [(customer_id, ref) for customer_id, ref in rows]
+    asked = (book_id, period.start_at, period.end_at, through, after, limit, list(held_types))
+    return [(customer_id, ref) for customer_id, ref in await _customers_with_usage(connection, *asked)]
 
 
 async def aggregate(
@@ -61,12 +97,31 @@ async def aggregate(
     """
     Read *meter* over *period* for many customers; who has no such event is not in the answer.
 
-    Only events of transactions ordered below *through* count, so the same question has the same answer for ever,
-    provided every such transaction has ended (``settled_horizon`` in SQL).
+    Weighted by time, a level that was set before the period holds on in it, and who has one is in the answer.
+
+    Only events and corrections of transactions ordered below *through* count, so the same question has the same answer
+    for ever, provided every such transaction has ended (``settled_horizon`` in SQL).
     """
-    asked = (book_id, list(customer_ids), meter.event_type, period.start_at, period.end_at, through)
-    if meter.quantity is None:
-        rows = await _count_events(connection, *asked)
-    else:
-        rows = await _sum_quantity(connection, *asked, meter.quantity)
+    asked: list[object] = [book_id, list(customer_ids), meter.event_type, period.start_at, period.end_at, through]
+    asked.append(canonical.encode(dict(meter.filters)).decode())
+    asked += [] if meter.quantity is None else [meter.quantity]
+    asked += [meter.dimension] if meter.aggregation in {"unique", "time_weighted"} else []
+    rows = await _READ[meter.aggregation](connection, *asked)
+    if meter.time_unit is not None:
+        rows = [
+            (customer_id, events, divide_by_unit(held, meter.time_unit, period)) for customer_id, events, held in rows
+        ]
     return {customer_id: Aggregate(events, quantity) for customer_id, events, quantity in rows}
+
+
+def divide_by_unit(held: Decimal, unit: TimeUnit, period: Period) -> Decimal:
+    """
+    Turn *held*, levels multiplied by the microseconds they held and added up, into levels multiplied by *unit*.
+
+    The one rounding, to 12 decimals, half to even.
+    """
+    span = _UNITS.get(unit, period.end_at - period.start_at)
+    scaled = Fraction(held) * 10**DECIMALS / (span // _MICROSECOND)
+    whole, rest = divmod(scaled.numerator, scaled.denominator)
+    up = 2 * rest > scaled.denominator or (2 * rest == scaled.denominator and whole % 2 == 1)
+    return Decimal(whole + up).scaleb(-DECIMALS, _AMPLE)

@@ -8,7 +8,6 @@ from typing import ClassVar
 import msgspec
 
 from tallystick.errors import Kind, TallystickError
-from tallystick.usage.model import UsageEvent
 from tallystick.usage.pattern import Pattern, read_pattern
 
 MAX_PATTERNS = 50
@@ -69,15 +68,14 @@ def compile_rule(rule: BillableRule) -> CompiledRule:
     )
 
 
-def judge(event: UsageEvent, rule: CompiledRule) -> Reason | None:
+def judge(status: int | None, resource: str | None, rule: CompiledRule) -> Reason | None:
     """
-    Say why *event* is not billed, or None if it is.
+    Say why an event of this *status* and *resource* is not billed, or None if it is.
 
     What the event does not say (no status, no resource) is not held against it: its source sends billable usage only.
     """
-    if event.status is not None and event.status not in rule.statuses:
+    if status is not None and status not in rule.statuses:
         return Reason.STATUS_NOT_BILLABLE
-    resource = event.resource
     if resource is None:
         return None
     if not any(pattern.matches(resource) for pattern in rule.resources):
@@ -87,14 +85,14 @@ def judge(event: UsageEvent, rule: CompiledRule) -> Reason | None:
     return None
 
 
-def remembering_judge(rule: CompiledRule) -> Callable[[UsageEvent], Reason | None]:
+def remembering_judge(rule: CompiledRule) -> Callable[[int | None, str | None], Reason | None]:
     """Return a ``judge`` by *rule* for one batch, which judges each status and resource once: most stand there often."""
     judged: dict[tuple[int | None, str | None], Reason | None] = {}
 
-    def judge_once(event: UsageEvent) -> Reason | None:
-        evidence = (event.status, event.resource)
+    def judge_once(status: int | None, resource: str | None) -> Reason | None:
+        evidence = (status, resource)
         if evidence not in judged:
-            judged[evidence] = judge(event, rule)
+            judged[evidence] = judge(status, resource, rule)
         return judged[evidence]
 
     return judge_once

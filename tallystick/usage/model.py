@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
@@ -15,10 +16,17 @@ DEFAULT_TYPE = "http.request"
 MAX_TEXT = 255
 MAX_DIGITS = 30
 MAX_QUANTITIES = 32
+MAX_DIMENSIONS = 16
 MAX_EVIDENCE = 2**16
+_NOT_FINER = "must not be finer than microseconds, six digits behind the point"
+_NOT_IN_YEARS = "must lie in the years 1970 to 9999"
+_MICROSECONDS_AT = len("20150517T100503.12345")
 
 _DECIMAL = re.compile(r"([0-9]+)(?:\.([0-9]+))?", re.ASCII)
-_QUANTITY_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}", re.ASCII)
+_TOO_FINE = re.compile(r"[.,][0-9]{6}0*[1-9]", re.ASCII)
+_TOO_FINE_AT = re.compile(rb'"at"\s*:\s*"[^".]*\.[0-9]{6}0*[1-9]')
+_EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _PLACE_IN_JSON = re.compile(r"(.*) - at `(?:key in )?\$\.?(.*)`", re.DOTALL)
 
 
@@ -52,11 +60,15 @@ class UsageEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fal
     at: dt.datetime
     """Aware, in UTC."""
     quantities: dict[str, Quantity]
-    """By name; exact, never negative. Whole numbers are ints."""
+    """By name; exact, never negative, each in its one form: whole numbers are ints, others have no zeros at their end."""
     status: int | None = None
     """Evidence for the billable rule (the HTTP status); never stored. None: nobody said."""
     resource: str | None = None
     """Evidence for the billable rule (the request target); never stored. None: nobody said."""
+    source: str | None = None
+    """Who reports it, where that is not the source of all events of its message."""
+    dimensions: dict[str, str] | None = None
+    """What meters tell it apart by; each must be declared by a meter of its type. None: nothing, and never empty."""
 
 
 class GivenEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,9 +82,20 @@ class GivenEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Integers, or decimals in strings; a JSON number with a fraction is refused: it need not be exact."""
     status: int | None = None
     resource: str | None = None
+    source: str | None = None
+    dimensions: dict[str, str] = {}
+    """By the name that a meter of the type declares."""
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """As much of an event as shows how its instant is written."""
+
+    at: str
 
 
 _given = msgspec.json.Decoder(GivenEvent)
+_written = msgspec.json.Decoder(_Written)
+_encode = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
 
 
 def decode_event(raw: bytes, *, otherwise_id: str | None = None) -> UsageEvent:
@@ -84,6 +107,8 @@ def decode_event(raw: bytes, *, otherwise_id: str | None = None) -> UsageEvent:
     """
     try:
         given = _given.decode(raw)
+        if _TOO_FINE_AT.search(raw):  # of the event, or of a dimension that is called so
+            check_fineness("at", _written.decode(raw).at)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise name_flaw(error) from error
     return check_event(given, otherwise_id=otherwise_id)
@@ -111,6 +136,8 @@ def check_event(given: GivenEvent, *, otherwise_id: str | None = None) -> UsageE
         quantities=check_quantities(given.quantities),
         status=given.status,
         resource=given.resource,
+        source=None if given.source is None else check_text("source", given.source),
+        dimensions=check_dimensions(given.dimensions) if given.dimensions else None,
     )
 
 
@@ -133,14 +160,44 @@ def check_instant(field: str, instant: dt.datetime) -> dt.datetime:
     Return *instant* in UTC.
 
     Raises:
-        InvalidEvent: it has no time zone, or lies outside the years 1 to 9999 in UTC.
+        InvalidEvent: it has no time zone, or lies outside the years 1970 to 9999 in UTC.
     """
     if instant.tzinfo is None:
         raise InvalidEvent(field, "must name its time zone, as in 2015-05-17T10:05:03Z")
     try:
-        return instant.astimezone(dt.UTC)
+        in_utc = instant.astimezone(dt.UTC)
     except OverflowError as error:
-        raise InvalidEvent(field, "must lie in the years 1 to 9999") from error
+        raise InvalidEvent(field, _NOT_IN_YEARS) from error
+    if in_utc < _EARLIEST:
+        raise InvalidEvent(field, _NOT_IN_YEARS)
+    return in_utc
+
+
+def check_fineness(field: str, text: str) -> str:
+    """
+    Return the text of an instant if no digit of it would be lost: instants are kept to the microsecond.
+
+    Raises:
+        InvalidEvent: it has a digit other than 0 behind the sixth of its fraction.
+    """
+    if len(text) > _MICROSECONDS_AT and _TOO_FINE.search(text):
+        raise InvalidEvent(field, _NOT_FINER)
+    return text
+
+
+def check_dimensions(given: dict[str, str]) -> dict[str, str]:
+    """
+    Return the dimensions if they look like some; whether a meter declares them is judged where they are recorded.
+
+    Raises:
+        InvalidEvent: there are too many, or one has a bad name or value.
+    """
+    if len(given) > MAX_DIMENSIONS:
+        raise InvalidEvent("dimensions", f"must be at most {MAX_DIMENSIONS}")
+    for name in given:
+        if _NAME.fullmatch(name) is None:
+            raise InvalidEvent("dimensions", "must be named by 1 to 64 of A-Z a-z 0-9 _ . -, no digit first")
+    return {name: check_text(f"dimensions.{name}", value) for name, value in given.items()}
 
 
 def check_quantities(given: dict[str, int | str]) -> dict[str, Quantity]:
@@ -153,7 +210,7 @@ def check_quantities(given: dict[str, int | str]) -> dict[str, Quantity]:
     if len(given) > MAX_QUANTITIES:
         raise InvalidEvent("quantities", f"must be at most {MAX_QUANTITIES}")
     for name in given:
-        if _QUANTITY_NAME.fullmatch(name) is None:
+        if _NAME.fullmatch(name) is None:
             raise InvalidEvent("quantities", "must be named by 1 to 64 of A-Z a-z 0-9 _ . -, no digit first")
     return {name: check_quantity(f"quantities.{name}", value) for name, value in given.items()}
 
@@ -179,7 +236,23 @@ def check_quantity(field: str, value: int | str) -> Quantity:
     whole, fraction = found[1], found[2] or ""
     if len(whole) + len(fraction) > MAX_DIGITS:
         raise InvalidEvent(field, f"must have at most {MAX_DIGITS} digits")
-    return Decimal(value) if fraction else int(whole)
+    if fraction.strip("0"):
+        return Decimal(f"{whole}.{fraction.rstrip('0')}")
+    return int(whole)
+
+
+def write_number(number: Decimal | int) -> str:
+    """Write a number in full, without an exponent and without zeros behind its last decimal."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def write_quantities(quantities: Mapping[str, Quantity | str]) -> bytes:
+    """Write quantities as JSON in their one form: by name, and decimals as text that has no exponent, however small."""
+    written = _encode(quantities)
+    if b"E-" not in written:
+        return written
+    return _encode({name: write_number(one) if isinstance(one, Decimal) else one for name, one in quantities.items()})
 
 
 def name_flaw(error: Exception) -> InvalidEvent:

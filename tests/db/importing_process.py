@@ -1,7 +1,6 @@
 """A process that imports a file and says so batch by batch: to be killed, and to be measured."""
 
 import asyncio
-import resource
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tallystick.operations.import_transfers import Step, import_transfers
 from tallystick.operations.run import Operations
 from tallystick.operations.table import TABLE
 from tallystick.security.model import OPERATOR
+from tests.peak_memory import peak_kib
 
 
 def tell(step: Step) -> None:
@@ -26,8 +26,7 @@ async def main(url: str, path: str) -> None:
     operations = Operations(pool, SystemClock(), TABLE)
     await import_transfers(operations, OPERATOR, "main", Path(path), open_accounts="USD", progress=tell)
     await pool.close()
-    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit}\n")
+    sys.stdout.write(f"{peak_kib() // 1024}\n")
 
 
 if __name__ == "__main__":

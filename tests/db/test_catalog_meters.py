@@ -1,23 +1,46 @@
 """Meters: defined once, for good."""
 
+from typing import Any
+
 from tests.conftest import House
 from tests.db.priced_usage import ask, meter_requests, refusal_of
 
 REQUESTS = {"code": "requests", "name": "requests", "event_type": "http.request", "aggregation": "count"}
 
-OTHER_CONTENT: list[tuple[dict[str, str], str]] = [
+OTHER_CONTENT: list[tuple[dict[str, Any], str]] = [
     ({"name": "calls"}, "name"),
     ({"event_type": "sms"}, "event_type"),
     ({"aggregation": "sum", "quantity": "b"}, "aggregation"),
+    ({"filters": {"region": ["eu"]}}, "filters"),
+    ({"group_by": ["region"]}, "group_by"),
 ]
 
-BAD_METERS: list[tuple[dict[str, str], str]] = [
+BAD_METERS: list[tuple[dict[str, Any], str]] = [
     ({"aggregation": "sum"}, "quantity"),
     ({"quantity": "bytes"}, "quantity"),
     ({"aggregation": "median"}, "aggregation"),
     ({"code": "Requests"}, "code"),
     ({"name": ""}, "name"),
     ({"event_type": ""}, "event_type"),
+    ({"aggregation": "max"}, "quantity"),
+    ({"aggregation": "latest"}, "quantity"),
+    ({"aggregation": "unique"}, "dimension"),
+    ({"aggregation": "unique", "dimension": "user", "quantity": "b"}, "quantity"),
+    ({"aggregation": "unique", "dimension": "1st"}, "dimension"),
+    ({"dimension": "user"}, "dimension"),
+    ({"aggregation": "time_weighted", "quantity": "seats"}, "time_unit"),
+    ({"aggregation": "time_weighted", "quantity": "seats", "time_unit": "week"}, "time_unit"),
+    ({"time_unit": "day"}, "time_unit"),
+    ({"filters": {"region": []}}, "filters.region"),
+    ({"filters": {"region": ["eu", "us", "eu"]}}, "filters.region[2]"),
+    ({"filters": {"region": [""]}}, "filters.region[0]"),
+    ({"filters": {"region": ["x" * 256]}}, "filters.region[0]"),
+    ({"filters": {"region": ["a\0b"]}}, "filters.region[0]"),
+    ({"filters": {"region": [str(n) for n in range(101)]}}, "filters.region"),
+    ({"filters": {"": ["eu"]}}, "filters"),
+    ({"group_by": ["a b"]}, "group_by[0]"),
+    ({"group_by": ["a", "a"]}, "group_by[1]"),
+    ({"group_by": [f"d{n}" for n in range(17)]}, "group_by"),
 ]
 
 

@@ -403,3 +403,25 @@ async def test_a_line_names_an_invoice_and_a_price_that_exist(
 
 async def _invoices(house: House) -> list[Any]:
     return list((await ask(house, "invoicing.list")).items)
+
+
+async def test_a_seat_that_nobody_touches_is_billed_month_after_month(house: House) -> None:
+    """A level that was set in March holds on in April, though nothing was reported there; who gave it back is not billed."""
+    await house.do(
+        "catalog.define_meter", code="seats", name="seats", event_type="seats", aggregation="time_weighted",
+        quantity="seats", time_unit="period",
+    )  # fmt: skip
+    per_seat = {"model": "per_unit", "rate": "10"}
+    await price(house, "0", "2015-03-01T00:00:00Z", charge="seats", name="Seats", meter="seats", price=per_seat)
+    given = [
+        {"id": f"{customer}-{at}", "customer": customer, "type": "seats", "at": at, "quantities": {"seats": seats}}
+        for customer, at, seats in (
+            ("ada", "2015-03-10T00:00:00Z", 3), ("bob", "2015-03-10T00:00:00Z", 1), ("bob", "2015-03-20T00:00:00Z", 0)
+        )
+    ]  # fmt: skip
+    await ask(house, "usage.record", source="test", events=given)
+    drafted = await ask(house, "invoicing.draft", month="2015-04")
+    assert drafted.totals == {"USD": 3000}
+    assert [(one.customer, line.quantity, line.amount) for one in await _invoices(house) for line in one.lines] == [
+        ("ada", "3", 3000)
+    ]

@@ -353,3 +353,27 @@ async def test_the_database_made_for_it_is_gone(
         async with made_database(url_of(server, "postgres")) as url:
             await rebuild(house.operations, "elsewhere", url, lambda *_: None)
     assert await owner.fetchval("SELECT count(*) FROM pg_database WHERE datname LIKE 'rebuild%'") == 0
+
+
+async def test_corrected_usage_and_its_adjustments_come_out_the_same(house: House, server: EmbeddedServer) -> None:
+    """Corrections are done again, months stay attached in the twin, and while one is away the book cannot be made anew."""
+    await meter_requests(house)
+    await price(house, "0.25")
+    await use_in_may(house, 3)
+    await house.do(
+        "usage.record", source="s", events=[{"id": "a", "customer": "customer-001", "at": "2015-06-02T00:00:00Z"}]
+    )
+    await house.do("invoicing.draft", month="2015-05")
+    event = {"id": "late", "customer": "customer-001", "at": "2015-05-20T00:00:00Z"}
+    await house.do("usage.record", source="s", events=[event])
+    await house.do("usage.record", source="s", events=[event | {"type": "sms"}, {**event, "id": "x", "status": 404}])
+    await house.do("usage.amend", source="s", reason="r", events=[{"id": "late", "quantities": {"bytes": "1.50"}}])
+    await house.do("usage.set_retention", attached_months=1, kept_months=None)
+    drafted = await house.do("invoicing.draft", month="2015-06")
+    assert drafted.adjustments == 1
+    await house.do("usage.void", source="s", reason="r", events=[{"id": "late"}])
+    await house.do("usage.detach_month", month="2015-05")
+    with pytest.raises(TallystickError, match="2015-05"):
+        await rebuilt(house, server)
+    await house.do("usage.attach_month", month="2015-05")
+    assert said(await rebuilt(house, server)) == ""

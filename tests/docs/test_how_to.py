@@ -22,8 +22,17 @@ HOW_TO = ROOT / "docs" / "how-to"
         "import-transfers.md",
         "import-usage.md",
         "keys-and-scopes.md",
+        "late-and-corrected-usage.md",
+        "prepaid-credits.md",
+        "preview-a-price.md",
+        "query-and-export-usage.md",
         "rebuild.md",
+        "send-usage-by-avro.md",
+        "send-usage.md",
+        "subscriptions.md",
+        "taxes.md",
         "trace.md",
+        "usage-months.md",
     ],
 )
 def test_a_how_to_prints_what_it_says(page: str) -> None:

@@ -17,8 +17,8 @@ def test_a_page_checked_in_is_the_one_generated(name: str) -> None:
 
 
 def test_no_page_is_left_over() -> None:
-    """The folder holds what is generated and nothing else."""
-    assert {path.name for path in PAGES.iterdir()} == set(WRITTEN)
+    """The folder holds what is generated, and the page whose examples have a test of their own, and nothing else."""
+    assert {path.name for path in PAGES.iterdir()} == {*WRITTEN, "charge-models.md"}
 
 
 def test_nothing_that_a_caller_can_use_is_left_out() -> None:

@@ -14,6 +14,7 @@ from tallystick.usage.sample import write_sample
 from tests.conftest import House
 from tests.scenarios.serving_up import KEY, PERIOD, Caller, Said, calling, own_directory, tallystick, up
 from tests.scenarios.test_up import fill, resize, small_disk
+from tests.usage_rows import rows_of
 
 GOOD = '{"id": "1", "customer": "alice", "at": "2015-05-17T10:05:03Z", "quantities": {"bytes": 7}}\n'
 CLEAR = {"store.full", "store.unreachable"}
@@ -45,7 +46,12 @@ def importing(house: House, database_url: str, tmp_path: Path) -> Importing:
 def billable(path: Path) -> int:
     """Count what is billed of a file, without a database."""
     rule = compile_rule(BillableRule())
-    found = {event.id for chunk in read_events(path) for event in chunk.events if judge(event, rule) is None}
+    found = {
+        event.id
+        for chunk in read_events(path)
+        for event in rows_of(chunk)
+        if judge(event.status, event.resource, rule) is None
+    }
     return len(found)
 
 

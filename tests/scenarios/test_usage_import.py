@@ -18,6 +18,7 @@ from tallystick.usage.billable import BillableRule, compile_rule, judge
 from tallystick.usage.decode import read_events
 from tallystick.usage.sample import write_sample
 from tests.conftest import DATA, House
+from tests.usage_rows import rows_of
 
 LOG = DATA / "apache_logs"
 IMPORT = """
@@ -59,7 +60,12 @@ async def import_(house: House, path: Path) -> ImportReport:
 def expected(path: Path) -> tuple[int, int]:
     """Return what ``stored`` must say once *path* is in, found without a database."""
     rule = compile_rule(BillableRule())
-    billable = {event.id: event for chunk in read_events(path) for event in chunk.events if judge(event, rule) is None}
+    billable = {
+        event.id: event
+        for chunk in read_events(path)
+        for event in rows_of(chunk)
+        if judge(event.status, event.resource, rule) is None
+    }
     return len(billable), sum(int(event.quantities["bytes"]) for event in billable.values())
 
 

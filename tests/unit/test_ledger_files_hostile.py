@@ -336,9 +336,10 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, format_: Format) -> 
         else:
             WRITERS[format_](path, table)
         script = (
-            "import resource, sys; from pathlib import Path; from tallystick.ledger.files import open_transfers\n"
+            "import sys; from pathlib import Path; from tallystick.ledger.files import open_transfers\n"
+            "from tests.peak_memory import peak_kib\n"
             "rows = sum(len(block) for block in open_transfers(Path(sys.argv[1])))\n"
-            "print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+            "print(rows, peak_kib())"
         )
         done = subprocess.run([sys.executable, "-c", script, path], check=True, capture_output=True, text=True)
         read, peak = map(int, done.stdout.split())

@@ -1,7 +1,9 @@
 """What each charge model asks, as tables that a person can check with pencil and paper."""
 
 from decimal import Decimal, localcontext
+from fractions import Fraction
 
+import msgspec
 import pytest
 
 from tallystick.money import Asset, currency
@@ -25,6 +27,26 @@ VOLUME_FEES = b'{"model": "volume", "free_units": "3", "tiers": ' + FEES + b"}"
 PACKAGE = b'{"model": "package", "size": "500", "rate": "1.50", "free_units": "100"}'
 MEGABYTES = b'{"model": "per_unit", "rate": "0.05", "free_units": "100", "unit": {"per": "1000000", "name": "MB"}}'
 THIRDS = b'{"model": "per_unit", "rate": "1", "unit": {"per": "3", "name": "trios"}}'
+EXCLUSIVE = b'{"model": "volume", "bounds": "exclusive", "tiers": ' + FEES + b"}"
+GRADUATED_EXCLUSIVE = b'{"model": "graduated", "bounds": "exclusive", "tiers": ' + FEES + b"}"
+FIRST_AT_ZERO = b'{"model": "graduated", "charge_first_tier_at_zero": true, "free_units": "3", "tiers": ' + FEES + b"}"
+NEAREST = b'{"model": "package", "size": "500", "rate": "1.50", "package_rounding": "nearest"}'
+DOWN = b'{"model": "package", "size": "500", "rate": "1.50", "package_rounding": "down"}'
+EXACTLY = b'{"model": "package", "size": "3", "rate": "1.50", "package_rounding": "exact"}'
+GIGABYTES = b'{"model": "per_unit", "rate": "0.5", "unit": {"per": "1000", "name": "k", "rounding": "up", "digits": 1}}'
+FEE = b'{"model": "percentage", "percent": "2.9"}'
+FEE_FREE = b'{"model": "percentage", "percent": "2.9", "free_amount": "100", "unit": {"per": "100", "name": "USD"}}'
+MARGINAL = (
+    b'{"model": "graduated_percentage", "tiers": [{"up_to": "1000", "percent": "1", "flat": "2"}, '
+    b'{"up_to": null, "percent": "0.5"}]}'
+)
+RESOLD = b'{"model": "dynamic", "markup_percent": "12.5"}'
+SPEND = b'{"model": "per_unit", "rate": "0.5", "minimum_spend": "10", "maximum_spend": "40"}'
+FLAT_MINIMUM = b'{"model": "flat", "amount": "8", "discounts": [{"percent": "25"}], "minimum_spend": "7"}'
+DISCOUNTS = b'{"model": "per_unit", "rate": "0.5", "discounts": [{"percent": "10"}, {"amount": "2"}, {"units": "10"}]}'
+SWAPPED = b'{"model": "per_unit", "rate": "0.5", "discounts": [{"amount": "2"}, {"percent": "10"}]}'
+ROUNDED_UP = b'{"model": "per_unit", "rate": "0.001", "rounding": "up"}'
+EACH = b'{"model": "graduated", "round_each": "detail", "rounding": "half_up", "tiers": [{"up_to": "1", "rate": "0.005"}, {"up_to": null, "rate": "0.005"}]}'
 DOZENS = b'{"model": "package", "size": "2", "rate": "1", "unit": {"per": "12", "name": "dozen"}}'
 
 TABLES = {
@@ -117,6 +139,128 @@ TABLES = {
         25        |  200 | 25 requests (25/12 dozen): 2 packages of 2 x 1 USD = 2.00 USD
         """,
     ),
+    "volume, exclusive: a bound belongs to the tier above it": (
+        EXCLUSIVE,
+        """
+        0         |    0 | 0 requests = 0.00 USD
+        9.9       |  500 | 9.9 requests: 9.9 x 0 USD + tier fee of 5 USD = 5.00 USD
+        10        | 1700 | 10 requests: 10 x 1 USD + tier fee of 7 USD = 17.00 USD
+        """,
+    ),
+    "graduated, exclusive: the bound enters the next tier with nothing in it": (
+        GRADUATED_EXCLUSIVE,
+        """
+        0         |    0 | 0 requests = 0.00 USD
+        10        | 1200 | 10 requests: 10 x 0 USD + tier fee of 5 USD + tier fee of 7 USD = 12.00 USD
+        """,
+    ),
+    "graduated, the first tier charged at zero: also if all of it was free": (
+        FIRST_AT_ZERO,
+        """
+        0         |  500 | 0 requests: tier fee of 5 USD = 5.00 USD
+        3         |  500 | 3 requests: 3 free, tier fee of 5 USD = 5.00 USD
+        14        | 1300 | 14 requests: 3 free, 10 x 0 USD + tier fee of 5 USD + 1 x 1 USD + tier fee of 7 USD = 13.00 USD
+        """,
+    ),
+    "package, nearest: half a package is one": (
+        NEAREST,
+        """
+        249       |    0 | 249 requests = 0.00 USD
+        250       |  150 | 250 requests: 1 package of 500 x 1.5 USD = 1.50 USD
+        749       |  150 | 749 requests: 1 package of 500 x 1.5 USD = 1.50 USD
+        """,
+    ),
+    "package, down: only full ones": (
+        DOWN,
+        """
+        499       |    0 | 499 requests = 0.00 USD
+        999       |  150 | 999 requests: 1 package of 500 x 1.5 USD = 1.50 USD
+        """,
+    ),
+    "package, exact: fractions of one, also thirds": (
+        EXACTLY,
+        """
+        3         |  150 | 3 requests: 1 package of 3 x 1.5 USD = 1.50 USD
+        4         |  200 | 4 requests: 4/3 packages of 3 x 1.5 USD = 2.00 USD
+        """,
+    ),
+    "converted and rounded before it is priced": (
+        GIGABYTES,
+        """
+        1000      |   50 | 1,000 requests (1 k): 1 x 0.5 USD = 0.50 USD
+        1001      |   55 | 1,001 requests (1.1 k): 1.1 x 0.5 USD = 0.55 USD
+        """,
+    ),
+    "percentage of an amount": (
+        FEE,
+        """
+        0         |    0 | 0 requests = 0.00 USD
+        1250.50   | 3626 | 1,250.5 requests: 2.9% of 1,250.5 USD = 36.26 USD
+        """,
+    ),
+    "percentage of what is over a free amount, metered in cents": (
+        FEE_FREE,
+        """
+        9000      |    0 | 9,000 requests (90 USD): 90 free = 0.00 USD
+        30000     |  580 | 30,000 requests (300 USD): 100 free, 2.9% of 200 USD = 5.80 USD
+        """,
+    ),
+    "graduated percentage": (
+        MARGINAL,
+        """
+        1000      | 1200 | 1,000 requests: 1% of 1,000 USD + tier fee of 2 USD = 12.00 USD
+        1500      | 1450 | 1,500 requests: 1% of 1,000 USD + tier fee of 2 USD + 0.5% of 500 USD = 14.50 USD
+        """,
+    ),
+    "dynamic: the amounts came with the events": (
+        RESOLD,
+        """
+        0         |    0 | 0 requests = 0.00 USD
+        3.435     |  386 | 3.435 requests: 3.435 USD + markup of 12.5% = 3.86 USD
+        """,
+    ),
+    "minimum and maximum spend": (
+        SPEND,
+        """
+        0         | 1000 | 0 requests: raised to the minimum of 10 USD = 10.00 USD
+        19        | 1000 | 19 requests: 19 x 0.5 USD, raised to the minimum of 10 USD = 10.00 USD
+        20        | 1000 | 20 requests: 20 x 0.5 USD = 10.00 USD
+        81        | 4000 | 81 requests: 81 x 0.5 USD, cut to the maximum of 40 USD = 40.00 USD
+        """,
+    ),
+    "the limits of spend come behind the discounts": (
+        FLAT_MINIMUM,
+        """
+        1         |  700 | flat fee of 8 USD, less 25% of 8 USD, raised to the minimum of 7 USD = 7.00 USD
+        """,
+    ),
+    "discounts by units first, the others in their order, never below nothing": (
+        DISCOUNTS,
+        """
+        10        |    0 | 10 requests: 10 discounted = 0.00 USD
+        12        |    0 | 12 requests: 10 discounted, 2 x 0.5 USD, less 10% of 1 USD, less 0.9 USD = 0.00 USD
+        30        |  700 | 30 requests: 10 discounted, 20 x 0.5 USD, less 10% of 10 USD, less 2 USD = 7.00 USD
+        """,
+    ),
+    "discounts in the other order take off another amount": (
+        SWAPPED,
+        """
+        20        |  720 | 20 requests: 20 x 0.5 USD, less 2 USD, less 10% of 8 USD = 7.20 USD
+        """,
+    ),
+    "rounded up": (
+        ROUNDED_UP,
+        """
+        1         |    1 | 1 requests: 1 x 0.001 USD, rounded up = 0.01 USD
+        10        |    1 | 10 requests: 10 x 0.001 USD, rounded up = 0.01 USD
+        """,
+    ),
+    "each part rounded half up: two half cents are two cents": (
+        EACH,
+        """
+        2         |    2 | 2 requests: 1 x 0.005 USD + 1 x 0.005 USD, each part rounded half up = 0.02 USD
+        """,
+    ),
 }
 
 ROWS = [
@@ -153,6 +297,13 @@ def test_a_line_is_rounded_once_and_not_part_by_part() -> None:
     """Two parts of 0.4 yen make 1 yen; rounded apart they would make none."""
     price = {"model": "graduated", "tiers": [{"up_to": "1", "rate": "0.4"}, {"up_to": None, "rate": "0.4"}]}
     assert rate(read_price(price), Decimal(2), JPY, "s").amount == 1
+
+
+@pytest.mark.parametrize("quantity", [1, 2, 3, 4, 5])
+def test_a_limit_of_half_a_minor_unit_cuts_every_amount_to_the_same(quantity: int) -> None:
+    """Rounding the limit, not what is cut off, keeps the line from swinging with what was used."""
+    price = {"model": "per_unit", "rate": "1", "round_each": "detail", "maximum_spend": "0.5"}
+    assert rate(read_price(price), Decimal(quantity), JPY, "s").amount == 0
 
 
 def test_an_asset_of_the_operators_own_keeps_its_digits() -> None:
@@ -197,3 +348,101 @@ def test_zero_below_nothing_is_zero() -> None:
     """A negative zero, which Decimal has, is no usage and is not written with a sign."""
     line = usd(PER_UNIT, "-0")
     assert (line.amount, line.quantity) == (0, "0")
+
+
+BY_TRANSACTION = {
+    "model": "percentage",
+    "percent": "2.9",
+    "per_transaction": "0.30",
+    "free_transactions": "1",
+    "minimum_per_transaction": "0.50",
+    "maximum_per_transaction": "3",
+}
+
+
+def by_transaction(changed: dict[str, str], *amounts: str, share: Fraction = Fraction(1)) -> Line:
+    """Rate transactions by a percentage, of which some terms are changed."""
+    transactions = [Decimal(amount) for amount in amounts]
+    price = read_price(BY_TRANSACTION | changed)
+    return rate(price, sum(transactions, Decimal(0)), USD, "USD", share=share, transactions=transactions)
+
+
+def test_each_transaction_keeps_between_its_minimum_and_maximum() -> None:
+    """The first pays no fixed part and no minimum; of the others one pays the rate, one the least, one the most."""
+    line = by_transaction({}, "5", "10", "0.5", "1000")
+    assert [(d.part, d.quantity, d.rate, d.amount, d.of) for d in line.details] == [
+        ("free_transactions", "1", "0", "0", None),
+        ("percent", "15", "0.029", "0.435", None),
+        ("transaction_fee", "1", "0.3", "0.3", None),
+        ("transaction_minimum", "1", "0.5", "0.5", "0.5"),
+        ("transaction_maximum", "1", "3", "3", "1000"),
+    ]
+    assert (line.amount, line.transactions, line.free_units) == (424, 4, "0")
+
+
+def test_free_transactions_can_be_free_of_all() -> None:
+    """Then their amounts are free units, and use nothing of the free amount."""
+    line = by_transaction({"free_transactions_cover": "all", "free_amount": "6"}, "500", "10", "10")
+    assert (line.amount, line.free_units) == (50 + 59, "506")  # 2.9% of 4 and 0.30 are raised to the minimum
+    assert line.details[0].of == "500"
+
+
+def test_a_transaction_inside_the_free_amount_pays_no_minimum() -> None:
+    """It pays its fixed part alone: a minimum on what is free would take the freedom back."""
+    assert by_transaction({"free_transactions": "0", "free_amount": "10"}, "4", "6").amount == 60
+
+
+def test_fixed_parts_need_no_more_than_the_number_of_transactions() -> None:
+    """Of twelve transactions ten pay the fixed part; the percentage is of their sum."""
+    price = read_price({"model": "percentage", "percent": "1", "per_transaction": "0.1", "free_transactions": "2"})
+    line = rate(price, Decimal(200), USD, "USD", events=12)
+    assert (line.amount, line.transactions) == (300, 12)
+    assert line.explanation == (
+        "200 USD in 12 transactions: 2 transactions free of the fixed part, "
+        "1% of 200 USD + 10 transactions \N{MULTIPLICATION SIGN} 0.1 USD = 3.00 USD"
+    )
+
+
+def test_a_share_prorates_what_is_fixed_for_a_period_and_nothing_else() -> None:
+    """Fees, free units, discounts and limits of spend are; rates, bounds, sizes and what a transaction asks are not."""
+    price = {
+        "model": "graduated",
+        "tiers": [{"up_to": "10", "rate": "1", "flat": "3.1"}, {"up_to": None, "rate": "0.5"}],
+        "free_units": "31",
+        "discounts": [{"units": "6.2"}, {"amount": "0.31"}, {"percent": "50"}],
+        "maximum_spend": "62",
+    }
+    line = rate(read_price(price), Decimal(112), USD, "requests", share=Fraction(10, 31))
+    assert [(d.part, d.quantity, d.rate, d.amount, d.limit) for d in line.details] == [
+        ("discount_units", "2", "0", "0", None),
+        ("tier", "10", "1", "10", None),
+        ("tier_fee", "10/31", "3.1", "1", None),
+        ("tier", "90", "0.5", "45", None),
+        ("discount", "-1", "0.1", "-0.1", None),
+        ("discount", "-0.5", "55.9", "-27.95", None),
+        ("maximum_spend", "-1", "7.95", "-7.95", "20"),
+    ]
+    assert (line.amount, line.share, line.free_units) == (2000, "10/31", "10")
+
+
+def test_begun_free_transactions_are_granted_whole() -> None:
+    """A third of a period with one free transaction has one, since a third of a transaction cannot be free."""
+    assert by_transaction({"minimum_per_transaction": "0"}, "1", share=Fraction(1, 3)).amount == 3
+
+
+def test_a_whole_share_is_no_proration() -> None:
+    """However it is written, all of a period is not worth a word."""
+    price = read_price(FLAT)
+    line = rate(price, Decimal(1), USD, "periods", share=Fraction(31, 31))
+    assert line == rate(price, Decimal(1), USD, "periods")
+    assert line.share is None
+
+
+def test_old_lines_are_written_as_they_were() -> None:
+    """A price that uses nothing new makes a line without the fields that newer prices fill."""
+    written = msgspec.to_builtins(usd(PER_UNIT, "1234"))
+    assert set(written) == {
+        "model", "quantity", "unit", "priced_quantity", "priced_unit", "free_units", "details", "amount", "asset",
+        "explanation",
+    }  # fmt: skip
+    assert list(written["details"]) == [{"part": "units", "quantity": "234", "rate": "0.002", "amount": "0.468"}]

@@ -1,6 +1,5 @@
 """What must hold for every price and quantity, and a second rater, in fractions, that must agree."""
 
-import math
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -12,68 +11,29 @@ from hypothesis import strategies as st
 from tallystick import canonical
 from tallystick.money import Asset
 from tallystick.rating.model import Line
-from tallystick.rating.rate import rate
+from tallystick.rating.prorate import prorate
+from tallystick.rating.rate import needs, rate
 from tallystick.rating.read_price import price_to_builtins, read_price
+from tests.unit.fraction_rater import Asked, rate_in_fractions, round_to
+from tests.unit.random_prices import MODELS, asked, plain_prices, prices, quantities
 
 tried = settings(print_blob=True, deadline=None, max_examples=60)
 
 COIN = Asset("COIN", 3)
+LINEAR = [model for model in MODELS if model != "volume"]
 
 
-def decimals(highest: int, places: int) -> st.SearchStrategy[str]:
-    """Draw decimal text from 0 to *highest*, many of them whole and many on each other's bounds."""
-    anywhere = st.decimals(0, highest, places=places)
-    return (st.integers(0, min(highest, 40)).map(Decimal) | anywhere).map(lambda number: f"{number:f}")
-
-
-@st.composite
-def tiers(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Draw one to six tiers that cover every quantity once."""
-    bounds = sorted(draw(st.sets(st.integers(1, 60).map(lambda half: Fraction(half, 2)), max_size=5)))
-    ends = [f"{Decimal(bound.numerator) / bound.denominator:f}" for bound in bounds]
-    return [{"up_to": end, "rate": draw(decimals(9, 5)), "flat": draw(decimals(9, 4))} for end in [*ends, None]]
-
-
-@st.composite
-def prices(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a price of any model as its JSON content."""
-    model = draw(st.sampled_from(["flat", "per_unit", "graduated", "volume", "package"]))
-    if model == "flat":
-        return {"model": model, "amount": draw(decimals(1000, 6))}
-    price: dict[str, Any] = {"model": model, "free_units": draw(decimals(20, 1))}
-    per = draw(st.sampled_from([None, "1", "1000", "3", "0.7", "64", "12"]))
-    if per is not None:
-        price["unit"] = {"per": per, "name": "things"}
-    if model in {"graduated", "volume"}:
-        return price | {"tiers": draw(tiers())}
-    if model == "package":
-        price["size"] = draw(decimals(30, 1).filter(lambda size: Decimal(size) > 0))
-    return price | {"rate": draw(decimals(9, 7))}
-
-
-quantities = (decimals(10**6, 2) | decimals(60, 1)).map(Decimal)
-
-
-def exact_amount(price: dict[str, Any], quantity: Decimal) -> Fraction:
-    """Rate in fractions, sharing nothing with the product: what each model means, said a second time."""
-    if price["model"] == "flat":
-        return Fraction(price["amount"])
-    per = Fraction(price.get("unit", {}).get("per", 1))
-    billable = max(Fraction(quantity) / per - Fraction(price["free_units"]), Fraction(0))
-    if price["model"] == "per_unit":
-        return billable * Fraction(price["rate"])
-    if price["model"] == "package":
-        return math.ceil(billable / Fraction(price["size"])) * Fraction(price["rate"])
-    bounds = [Fraction(0), *(Fraction(tier["up_to"]) for tier in price["tiers"][:-1])]
-    entered = [(low, tier) for low, tier in zip(bounds, price["tiers"], strict=True) if billable > low]
-    if price["model"] == "volume":
-        return sum((billable * Fraction(t["rate"]) + Fraction(t["flat"]) for _, t in entered[-1:]), Fraction(0))
-    # A unit above a bound pays the new rate in place of the old one: the difference, from that bound on.
-    amount, old = Fraction(0), Fraction(0)
-    for low, tier in entered:
-        amount += (billable - low) * (Fraction(tier["rate"]) - old) + Fraction(tier["flat"])
-        old = Fraction(tier["rate"])
-    return amount
+def rated(price: dict[str, Any], about: Asked) -> Line:
+    """Rate what is asked."""
+    return rate(
+        read_price(price),
+        about.quantity,
+        COIN,
+        "events",
+        share=about.share,
+        events=about.events,
+        transactions=about.transactions,
+    )
 
 
 def sum_of_details(line: Line) -> Fraction:
@@ -81,45 +41,134 @@ def sum_of_details(line: Line) -> Fraction:
     return sum((Fraction(detail.amount) for detail in line.details), Fraction(0))
 
 
-def half_even(amount: Fraction) -> int:
-    """Round onto whole units; Python rounds a Fraction's half to even."""
-    return round(amount)
+@settings(tried, max_examples=200)
+@given(prices(), asked())
+def test_a_second_rater_agrees_to_the_last_digit(price: dict[str, Any], about: Asked) -> None:
+    """A rater in fractions, written from the documentation, finds the same exact details and the same amount."""
+    line = rated(price, about)
+    exact, amount = rate_in_fractions(price, about, COIN.exponent)
+    assert sum_of_details(line) == exact
+    assert line.amount == amount
 
 
 @tried
-@given(prices(), quantities)
-def test_a_second_rater_agrees_to_the_last_digit(price: dict[str, Any], quantity: Decimal) -> None:
-    """A rater in fractions finds the same exact sum of details, and the same amount once rounded."""
+@given(prices(["flat", "per_unit", "graduated", "volume", "package", "graduated_percentage", "dynamic"]), quantities)
+def test_a_second_rater_agrees_on_large_quantities(price: dict[str, Any], quantity: Decimal) -> None:
+    """The same with quantities up to a million, without a word about events."""
     line = rate(read_price(price), quantity, COIN, "events")
-    expected = exact_amount(price, quantity)
-    assert sum_of_details(line) == expected
-    assert line.amount == half_even(expected * 1000)
+    assert (sum_of_details(line), line.amount) == rate_in_fractions(price, Asked(quantity), COIN.exponent)
 
 
 @tried
-@given(prices(), quantities)
-def test_every_detail_is_its_quantity_times_its_rate(price: dict[str, Any], quantity: Decimal) -> None:
+@given(prices(), asked())
+def test_every_detail_is_its_quantity_times_its_rate(price: dict[str, Any], about: Asked) -> None:
     """A reader can multiply any detail again and find its amount exactly."""
-    for detail in rate(read_price(price), quantity, COIN, "events").details:
+    for detail in rated(price, about).details:
         assert Fraction(detail.quantity) * Fraction(detail.rate) == Fraction(detail.amount)
 
 
 @tried
-@given(prices(), quantities)
-def test_billed_and_free_units_add_back_to_the_quantity(price: dict[str, Any], quantity: Decimal) -> None:
-    """No unit is lost between the free ones and the parts, and none is billed twice."""
-    line = rate(read_price(price), quantity, COIN, "events")
-    billed = sum((Fraction(d.quantity) for d in line.details if d.part in {"units", "tier"}), Fraction(0))
+@given(prices(), asked())
+def test_billed_and_free_units_add_back_to_the_quantity(price: dict[str, Any], about: Asked) -> None:
+    """No unit is lost between the free ones, the discounted ones and the parts, and none is billed twice."""
+    line = rated(price, about)
+    counted = {"units", "tier", "percent", "amount", "discount_units"}
+    billed = sum((Fraction(d.quantity) for d in line.details if d.part in counted), Fraction(0))
+    settled = {"transaction_minimum", "transaction_maximum"}
+    billed += sum((Fraction(d.of or 0) for d in line.details if d.part in settled), Fraction(0))
     assert line.model in {"flat", "package"} or billed + Fraction(line.free_units) == Fraction(line.priced_quantity)
 
 
 @tried
-@given(prices().filter(lambda price: price["model"] != "volume"), quantities, quantities)
-def test_using_more_never_costs_less(price: dict[str, Any], one: Decimal, other: Decimal) -> None:
-    """Every model but volume, where a cheaper tier may cost less in all, rises with the quantity."""
-    less, more = sorted([one, other])
+@given(prices(), asked())
+def test_rounded_details_add_up_to_the_amount(price: dict[str, Any], about: Asked) -> None:
+    """Where each detail is rounded, the line is their sum and nothing else is rounded."""
+    line = rated(price, about)
+    if price.get("round_each") == "detail":
+        assert line.amount == sum(detail.rounded or 0 for detail in line.details)
+    else:
+        assert all(detail.rounded is None for detail in line.details)
+
+
+@tried
+@given(prices(), asked())
+def test_a_line_keeps_between_its_limits_of_spend(price: dict[str, Any], about: Asked) -> None:
+    """Whatever was used and discounted, a line asks for no less than the minimum and no more than the maximum."""
+    line = rated(price, about)
+    mode = price.get("rounding", "half_even")
+    least = round_to(Fraction(price.get("minimum_spend", 0)) * about.share, COIN.exponent, mode)
+    assert line.amount >= 0
+    assert line.amount >= least * 1000
+    if "maximum_spend" in price:
+        assert line.amount <= round_to(Fraction(price["maximum_spend"]) * about.share, COIN.exponent, mode) * 1000
+
+
+@tried
+@given(prices(LINEAR), asked(whole=True), st.lists(st.decimals(0, 50, places=2), max_size=3))
+def test_using_more_never_costs_less(price: dict[str, Any], about: Asked, more: list[Decimal]) -> None:
+    """Every model but volume, where a cheaper tier may cost less in all, rises with the quantity and the transactions."""
+    amounts = [*(about.transactions or []), *more]
+    assert rated(price, about).amount <= rated(price, Asked(sum(amounts, Decimal(0)), len(amounts), amounts)).amount
+
+
+@tried
+@given(plain_prices(["per_unit", "dynamic"]), st.lists(quantities, min_size=1, max_size=6))
+def test_what_is_rated_in_splits_is_what_is_rated_whole(price: dict[str, Any], split: list[Decimal]) -> None:
+    """Without free units and rounded conversion, the exact details of any split add up to those of the whole."""
+    price.pop("free_units", None)
+    price.get("unit", {}).pop("rounding", None)
+    price.get("unit", {}).pop("digits", None)
     known = read_price(price)
-    assert rate(known, less, COIN, "events").amount <= rate(known, more, COIN, "events").amount
+    parts = [sum_of_details(rate(known, part, COIN, "events")) for part in split]
+    assert sum(parts, Fraction(0)) == sum_of_details(rate(known, sum(split, Decimal(0)), COIN, "events"))
+
+
+@tried
+@given(plain_prices(), asked())
+def test_a_share_of_a_period_is_told(price: dict[str, Any], about: Asked) -> None:
+    """A line that was prorated says by how much, one that was not says nothing of it."""
+    line = rated(price, about)
+    assert line.share == (None if about.share == 1 else str(about.share))
+
+
+@tried
+@given(plain_prices(["flat"]), st.lists(st.integers(1, 400), min_size=1, max_size=12))
+def test_prorated_parts_of_a_fixed_amount_add_to_the_whole(price: dict[str, Any], days: list[int]) -> None:
+    """However a period is cut, the exact parts of a flat fee add to it, and so do those in minor units of `prorate`."""
+    known, shares = read_price(price), [Fraction(one, sum(days)) for one in days]
+    whole = rate(known, Decimal(1), COIN, "periods")
+    parts = [rate(known, Decimal(1), COIN, "periods", share=share) for share in shares]
+    assert sum(map(sum_of_details, parts), Fraction(0)) == sum_of_details(whole)
+    divided = prorate(whole.amount, shares)
+    assert sum(divided) == whole.amount
+    assert all(abs(part - whole.amount * share) < 1 for part, share in zip(divided, shares, strict=True))
+
+
+@tried
+@given(st.integers(-(10**12), 10**12), st.lists(st.fractions(0, 3, max_denominator=400), max_size=9))
+def test_prorating_leaves_nothing_over(amount: int, shares: list[Fraction]) -> None:
+    """The parts are the amount times all the shares, rounded once, and what is taken back divides as what was given."""
+    parts = prorate(amount, shares)
+    assert sum(parts) == round(amount * sum(shares, Fraction(0)))
+    assert prorate(-amount, shares) == [-part for part in parts]
+
+
+@tried
+@given(prices(), asked())
+def test_what_a_price_needs_is_all_that_it_needs(price: dict[str, Any], about: Asked) -> None:
+    """With no more than `needs` names, the line is the same as with everything known."""
+    known = read_price(price)
+    wanted = needs(known)
+    line = rate(
+        known,
+        about.quantity,
+        COIN,
+        "events",
+        share=about.share,
+        events=about.events if wanted == "events" else None,
+        transactions=about.transactions if wanted == "transactions" else None,
+    )
+    assert line == rated(price, about)
 
 
 @tried
@@ -134,8 +183,8 @@ def test_a_price_written_and_read_again_is_the_same_price(price: dict[str, Any])
 
 
 @tried
-@given(prices(), quantities)
-def test_a_line_survives_json(price: dict[str, Any], quantity: Decimal) -> None:
+@given(prices(), asked())
+def test_a_line_survives_json(price: dict[str, Any], about: Asked) -> None:
     """A line kept as JSON is the same line when it is read."""
-    line = rate(read_price(price), quantity, COIN, "events")
+    line = rated(price, about)
     assert msgspec.json.decode(msgspec.json.encode(line), type=Line) == line

@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from tallystick.errors import Kind
 from tallystick.money import MAX_AMOUNT, Asset, currency
 from tallystick.rating.check_number import InvalidPrice
-from tallystick.rating.model import PerUnit, Tier, Volume
-from tallystick.rating.rate import AmountTooLarge, InvalidQuantity, rate
+from tallystick.rating.model import PerUnit, Volume
+from tallystick.rating.prorate import prorate
+from tallystick.rating.rate import AmountTooLarge, InvalidQuantity, InvalidShare, TransactionsNeeded, needs, rate
 from tallystick.rating.read_price import price_to_builtins, read_price
+from tallystick.rating.terms import Tier
 
 USD = currency("USD")
 
@@ -59,6 +62,40 @@ BAD_PRICES = """
     tiers[0].up_to   | must be greater than 0          | {"model": "volume", "tiers": [{"up_to": "0", "rate": "1"}, {"up_to": null, "rate": "1"}]}
     tiers[1].up_to   | must be greater than 5          | {"model": "volume", "tiers": [{"up_to": "5", "rate": "1"}, {"up_to": "5.0", "rate": "1"}, {"up_to": null, "rate": "1"}]}
     tiers[1].flat    | must not be negative            | {"model": "volume", "tiers": [{"up_to": "5", "rate": "1"}, {"up_to": null, "rate": "1", "flat": "-1"}]}
+    bounds           | invalid enum value 'both'       | {"model": "graduated", "bounds": "both", "tiers": [{"up_to": null, "rate": "1"}]}
+    charge_first_tier_at_zero | got `str`              | {"model": "volume", "charge_first_tier_at_zero": "yes", "tiers": [{"up_to": null, "rate": "1"}]}
+    package_rounding | invalid enum value 'ceil'       | {"model": "package", "size": "1", "rate": "1", "package_rounding": "ceil"}
+    unit.rounding    | invalid enum value 'floor'      | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": "MB", "rounding": "floor"}}
+    unit.digits      | must be from 0 to 12            | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": "MB", "rounding": "up", "digits": 13}}
+    unit.digits      | must be from 0 to 12            | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": "MB", "rounding": "up", "digits": -1}}
+    unit.digits      | needs unit.rounding             | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": "MB", "digits": 2}}
+    tiers[1].up_to   | must be greater than 5          | {"model": "graduated", "tiers": [{"up_to": "5", "rate": "1"}, {"up_to": "3", "rate": "1"}, {"up_to": null, "rate": "1"}]}
+    tiers[0].from    | is not a field of this price    | {"model": "graduated", "tiers": [{"from": "0", "up_to": null, "rate": "1"}]}
+    tiers[0].rate    | is not a field of this price    | {"model": "graduated_percentage", "tiers": [{"up_to": null, "rate": "1", "percent": "1"}]}
+    tiers[0].percent | is required                     | {"model": "graduated_percentage", "tiers": [{"up_to": null}]}
+    tiers[0].percent | must not be negative            | {"model": "graduated_percentage", "tiers": [{"up_to": null, "percent": "-1"}]}
+    tiers[1].percent | must be a plain decimal number  | {"model": "graduated_percentage", "tiers": [{"up_to": "1", "percent": "1"}, {"up_to": null, "percent": "1e400"}]}
+    percent          | is required                     | {"model": "percentage"}
+    percent          | not the JSON number 2.9         | {"model": "percentage", "percent": 2.9}
+    percent          | must be a plain decimal number  | {"model": "percentage", "percent": "2.9%"}
+    per_transaction  | must not be negative            | {"model": "percentage", "percent": "1", "per_transaction": "-0.3"}
+    free_transactions | must be a whole number         | {"model": "percentage", "percent": "1", "free_transactions": "1.5"}
+    free_units       | is not a field of this price    | {"model": "percentage", "percent": "1", "free_units": "1"}
+    maximum_per_transaction | must not be less than minimum_per_transaction, which is 2 | {"model": "percentage", "percent": "1", "minimum_per_transaction": "2", "maximum_per_transaction": "1.99"}
+    markup_percent   | must not be negative            | {"model": "dynamic", "markup_percent": "-5"}
+    minimum_spend    | must be a plain decimal number  | {"model": "flat", "amount": "1", "minimum_spend": "NaN"}
+    minimum_spend    | must not be negative            | {"model": "flat", "amount": "1", "minimum_spend": "-1"}
+    maximum_spend    | must not be less than minimum_spend, which is 5 | {"model": "flat", "amount": "1", "minimum_spend": "5", "maximum_spend": "4"}
+    maximum_spend    | must have at most 30 digits     | {"model": "flat", "amount": "1", "maximum_spend": "1234567890123456789012345678901234567890"}
+    discounts        | must have at most 10 discounts  | {"model": "flat", "amount": "1", "discounts": [{"amount": 1},{"amount": 1},{"amount": 1},{"amount": 1},{"amount": 1},{"amount": 1},{"amount": 1},{"amount": 1},{"amount": 1},{"amount": 1},{"amount": 1}]}
+    discounts[0]     | must have exactly one of amount, percent and units | {"model": "flat", "amount": "1", "discounts": [{}]}
+    discounts[1]     | must have exactly one of amount, percent and units | {"model": "flat", "amount": "1", "discounts": [{"amount": "1"}, {"amount": "1", "percent": "1"}]}
+    discounts[0].percent | must be at most 100         | {"model": "flat", "amount": "1", "discounts": [{"percent": "100.01"}]}
+    discounts[0].amount | must be greater than 0       | {"model": "flat", "amount": "1", "discounts": [{"amount": "0"}]}
+    discounts[0].units | must be left out              | {"model": "flat", "amount": "1", "discounts": [{"units": "1"}]}
+    discounts[0].name | is not a field of this price   | {"model": "flat", "amount": "1", "discounts": [{"name": "spring", "amount": "1"}]}
+    rounding         | invalid enum value 'ceiling'    | {"model": "flat", "amount": "1", "rounding": "ceiling"}
+    round_each       | invalid enum value 'unit'       | {"model": "flat", "amount": "1", "round_each": "unit"}
     None             | got `array`                     | []
     None             | must be JSON                    | {"model": "per_unit"
     None             | must be JSON                    |
@@ -172,3 +209,71 @@ def test_the_longest_numbers_of_all_stay_exact() -> None:
     (detail,) = rate(read_price(price), Decimal("9" * 40), USD, "events").details
     assert Decimal(detail.amount) > 0
     assert "/" not in detail.amount
+
+
+BY_EVENT: dict[str, Any] = {"model": "percentage", "percent": "1", "per_transaction": "0.3"}
+BY_ITSELF: dict[str, Any] = {"model": "percentage", "percent": "1", "minimum_per_transaction": "0.3"}
+
+
+@pytest.mark.parametrize(
+    ("price", "field", "rule"), [(BY_EVENT, "events", "how many"), (BY_ITSELF, "transactions", "each")]
+)
+def test_a_price_by_transaction_is_not_rated_without_them(price: dict[str, Any], field: str, rule: str) -> None:
+    """Who does not say what the price needs is told what it is, rather than given an amount that lacks a part."""
+    known = read_price(price)
+    assert needs(known) == field
+    with pytest.raises(TransactionsNeeded, match=rule) as caught:
+        rate(known, Decimal(10), USD, "USD")
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("transactions", "events", "field", "rule"),
+    [
+        (["4", "5"], None, "transactions", "must be the sum"),
+        (["4", "6"], 3, "events", "as many events as there are transactions"),
+        (["11", "-1"], None, "transactions[1]", "must not be negative"),
+        (["10", "NaN"], None, "transactions[1]", "must be a finite number"),
+        (["1E+400"], None, "transactions[0]", "at most 40 digits"),
+        (None, -1, "events", "fewer events than none"),
+    ],
+)
+def test_transactions_that_contradict_the_quantity_are_refused(
+    transactions: list[str] | None, events: int | None, field: str, rule: str
+) -> None:
+    """Each is held to the rules of a quantity, and all of them to their sum and number."""
+    amounts = None if transactions is None else [Decimal(amount) for amount in transactions]
+    with pytest.raises(InvalidQuantity, match=rule) as caught:
+        rate(read_price(BY_EVENT), Decimal(10), USD, "USD", events=events, transactions=amounts)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("share", "rule"),
+    [
+        (Fraction(-1, 31), "must not be negative"),
+        (Fraction(1, 10**15), "at most 15 digits"),
+        (Fraction(10**15), "15 digits"),
+    ],
+)
+def test_what_is_no_share_of_a_period_is_refused(share: Fraction, rule: str) -> None:
+    """A share is not negative, and its parts are no longer than microseconds of a lifetime."""
+    with pytest.raises(InvalidShare, match=rule) as caught:
+        rate(read_price({"model": "flat", "amount": "1"}), Decimal(1), USD, "periods", share=share)
+    assert (caught.value.code, caught.value.field) == ("rating.invalid_share", "share")
+
+
+def test_the_longest_numbers_stay_exact_in_the_smallest_share() -> None:
+    """Forty digits, thirty digits and a share of fifteen still divide to the last digit, fee and all."""
+    price = {"model": "package", "size": "0." + "0" * 28 + "3", "rate": "0." + "0" * 20 + "9", "package_rounding": "exact",
+             "unit": {"per": "0." + "0" * 28 + "7", "name": "crumbs"}, "discounts": [{"percent": "0." + "0" * 28 + "1"}] * 10}  # fmt: skip
+    line = rate(
+        read_price(price), Decimal("0." + "0" * 38 + "1"), Asset("POINT", 18), "e", share=Fraction(1, 10**15 - 1)
+    )
+    assert line.amount > 0
+
+
+def test_a_negative_share_cannot_be_prorated() -> None:
+    """What is taken back is a negative amount, never a negative share."""
+    with pytest.raises(ValueError, match="not negative"):
+        prorate(100, [Fraction(1), Fraction(-1, 2)])

@@ -1,16 +1,8 @@
 """The billable rule: what is billed, the reason when not, and rules that cannot be used."""
 
-import datetime as dt
-
 import pytest
 
 from tallystick.usage.billable import BillableRule, InvalidRule, Reason, compile_rule, judge
-from tallystick.usage.model import UsageEvent
-
-
-def event(status: int | None = 200, resource: str | None = "/a") -> UsageEvent:
-    """Return an event with this evidence."""
-    return UsageEvent("1", "acme", "http.request", dt.datetime(2015, 5, 1, tzinfo=dt.UTC), {}, status, resource)
 
 
 @pytest.mark.parametrize(
@@ -34,16 +26,16 @@ def test_the_first_rule_bills_successful_requests_to_real_resources(
     status: int | None, resource: str | None, reason: Reason | None
 ) -> None:
     """2xx on a path is billed; what an event does not say is not held against it."""
-    assert judge(event(status, resource), compile_rule(BillableRule())) is reason
+    assert judge(status, resource, compile_rule(BillableRule())) is reason
 
 
 def test_a_rule_widens_and_narrows_by_configuration() -> None:
     """More statuses, other resources and exclusions are data, not code."""
     rule = compile_rule(BillableRule(statuses=((200, 204), (304, 304)), resources=("/v1/*",), excluded=("*/health",)))
-    assert judge(event(304, "/v1/a"), rule) is None
-    assert judge(event(206, "/v1/a"), rule) is Reason.STATUS_NOT_BILLABLE
-    assert judge(event(200, "/v2/a"), rule) is Reason.NOT_A_RESOURCE
-    assert judge(event(200, "/v1/health"), rule) is Reason.RESOURCE_EXCLUDED
+    assert judge(304, "/v1/a", rule) is None
+    assert judge(206, "/v1/a", rule) is Reason.STATUS_NOT_BILLABLE
+    assert judge(200, "/v2/a", rule) is Reason.NOT_A_RESOURCE
+    assert judge(200, "/v1/health", rule) is Reason.RESOURCE_EXCLUDED
 
 
 @pytest.mark.parametrize(

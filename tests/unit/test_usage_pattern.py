@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from tallystick.usage.billable import MAX_PATTERNS, BillableRule, Reason, compile_rule, judge
 from tallystick.usage.pattern import LONGEST, read_pattern
-from tests.unit.test_usage_billable import event
 
 
 @pytest.mark.parametrize(
@@ -56,8 +55,8 @@ def test_a_rule_and_an_address_cannot_stop_the_server(pattern: str) -> None:
     rule = compile_rule(
         BillableRule(resources=(pattern + "!",) * MAX_PATTERNS if len(pattern) < LONGEST else (pattern,))
     )
-    longest = event(resource="/" + "a" * 65_000)
+    longest = "/" + "a" * 65_000
     began = time.process_time()
-    judged = judge(longest, rule)
+    judged = judge(200, longest, rule)
     assert time.process_time() - began < 1
     assert judged in {None, Reason.NOT_A_RESOURCE}

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tallystick.api.avro.answer_calls import Calls
+from tallystick.api.avro.over_http import AVRO, MOST_CALL_BYTES, AvroOverHttp
+from tallystick.api.rest.cloudevents import EVENTS, CloudEventsDoor
+from tallystick.api.rest.cloudevents import SCOPE as EVENTS_SCOPE
 from tallystick.api.rest.errors import BodyTooLarge, CallerGone, MethodNotAllowed
+from tallystick.api.rest.export_usage import SCOPE as EXPORT_SCOPE
+from tallystick.api.rest.export_usage import USAGE_EXPORT, UsageExports, UsageReply
 from tallystick.api.rest.fixed_paths import LOG, fixed_paths, read_log
 from tallystick.api.rest.mass_transfers import MASS, METHODS, MOST_BYTES, SCOPES, MassReply, MassTransfers
 from tallystick.api.rest.read_input import read_query
@@ -39,23 +45,32 @@ _tell = structlog.get_logger()
 
 
 def make_app(
-    operations: Operations, *, most_body_bytes: int = MOST_BODY_BYTES, most_import_bytes: int = MOST_BYTES
+    operations: Operations,
+    *,
+    most_body_bytes: int = MOST_BODY_BYTES,
+    most_import_bytes: int = MOST_BYTES,
+    most_call_bytes: int = MOST_CALL_BYTES,
 ) -> ASGIApp:
     """
     Make the application that offers everything in the table of *operations*, each body up to *most_body_bytes*.
 
-    A file of transfers may have *most_import_bytes*.
+    A file of transfers may have *most_import_bytes*, and a call of Avro RPC *most_call_bytes*.
     """
+    recogniser = Recogniser(operations.pool, operations.clock)
+    refusals = RefusalBook(operations.pool, operations.clock)
     routes = Routes()
     for operation in (one for one in operations.table.values() if one.route):
         routes.add(operation)
     return RestApp(
         operations,
         routes,
-        Recogniser(operations.pool, operations.clock),
-        RefusalBook(operations.pool, operations.clock),
+        recogniser,
+        refusals,
         fixed_paths(operations),
         MassTransfers(operations, most_import_bytes),
+        UsageExports(operations),
+        CloudEventsDoor(operations),
+        AvroOverHttp(Calls(operations, recogniser, refusals), most_call_bytes),
         most_body_bytes,
     )
 
@@ -71,6 +86,9 @@ class RestApp:
     fixed: dict[str, Callable[[], Awaitable[Reply]]]
     """What anyone may read, by path."""
     mass: MassTransfers
+    exports: UsageExports
+    events: CloudEventsDoor
+    avro: AvroOverHttp
     most_body_bytes: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,10 +101,15 @@ class RestApp:
             await reply.send(receive, send)
 
     def replies_whole(self, path: bytes) -> bool:
-        """Say whether the answer at *path* is made whole before it goes out, as all are but files of transfers."""
-        return MASS.fullmatch(path.decode("latin-1")) is None
+        """
+        Say whether the answer at *path* is made whole before it goes out, as all are but files of transfers and of usage.
 
-    async def reply_to(self, scope: Scope, receive: Receive) -> Reply | MassReply | None:
+        Calls of Avro RPC are read as those are, since they have their own limit to how long a body may take.
+        """
+        text = path.decode("latin-1")
+        return not path.startswith(AVRO) and MASS.fullmatch(text) is None and USAGE_EXPORT.fullmatch(text) is None
+
+    async def reply_to(self, scope: Scope, receive: Receive) -> Reply | MassReply | UsageReply | None:
         """Make the reply to one request, whatever comes of it; None when the caller is gone."""
         try:
             return await self._answer(scope, receive)
@@ -100,13 +123,31 @@ class RestApp:
             _tell_of(error, scope)
             return problem_reply(TallystickError())
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply | MassReply:
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply | MassReply | UsageReply:
         path: str = scope["raw_path"].decode("latin-1")
         if path in self.fixed:
             if scope["method"] not in {"GET", "HEAD"}:
                 raise not_allowed(path, scope["method"], {"GET"})
             return await self.fixed[path]()
+        if scope["raw_path"].startswith(AVRO):
+            return await self.avro.answer(scope, receive)
         headers = _headers(scope)
+        beside = await self._answer_beside(scope, receive, path, headers)
+        if beside is not None:
+            return beside
+        found = self.routes.find(scope["method"], path)
+        operation = found.route.operation
+        principal = await self._admit(headers, operation.scope, operation.name, found.book)
+        if found.route.method == "GET":
+            request = found.route.reader.from_query(scope["query_string"], found.fields)
+            answer = await self.operations.run(principal, found.book, operation.name, "", request)
+            return json_reply(answer.body)
+        return await self._change(scope, receive, found, principal, headers)
+
+    async def _answer_beside(
+        self, scope: Scope, receive: Receive, path: str, headers: dict[bytes, bytes]
+    ) -> Reply | MassReply | UsageReply | None:
+        """Answer at a path below a book that is no operation's: its log, files, CloudEvents."""
         log = LOG.fullmatch(path)
         if log is not None:
             if scope["method"] not in {"GET", "HEAD"}:
@@ -120,14 +161,21 @@ class RestApp:
                 raise not_allowed(path, scope["method"], {METHODS[what]})
             principal = await self._admit(headers, SCOPES[what], f"ledger.{what}", mass["book"])
             return await self.mass.answer(scope, receive, principal, mass["book"], what)
-        found = self.routes.find(scope["method"], path)
-        operation = found.route.operation
-        principal = await self._admit(headers, operation.scope, operation.name, found.book)
-        if found.route.method == "GET":
-            request = found.route.reader.from_query(scope["query_string"], found.fields)
-            answer = await self.operations.run(principal, found.book, operation.name, "", request)
-            return json_reply(answer.body)
-        return await self._change(scope, receive, found, principal, headers)
+        export = USAGE_EXPORT.fullmatch(path)
+        if export is not None:
+            if scope["method"] not in {"GET", "HEAD"}:
+                raise not_allowed(path, scope["method"], {"GET"})
+            principal = await self._admit(headers, EXPORT_SCOPE, "usage.export", export["book"])
+            return await self.exports.answer(scope, receive, principal, export["book"])
+        events = EVENTS.fullmatch(path)
+        if events is not None:
+            if scope["method"] != "POST":
+                raise not_allowed(path, scope["method"], {"POST"})
+            principal = await self._admit(headers, EVENTS_SCOPE, "usage.record", events["book"])
+            dry_run = _dry_run(scope["query_string"])
+            body = await self._body(receive, headers)
+            return await self.events.answer(principal, events["book"], scope["headers"], body, dry_run=dry_run)
+        return None
 
     async def _change(
         self, scope: Scope, receive: Receive, found: Found, principal: Principal, headers: dict[bytes, bytes]

@@ -43,5 +43,33 @@ class ImportsBusy(TallystickError):
     kind = Kind.RATE_LIMITED
 
 
+class ExportsBusy(TallystickError):
+    """Other files of usage are being given out; ask again when they are done."""
+
+    code = "rest.exports_busy"
+    kind = Kind.RATE_LIMITED
+
+
+class MediaTypeUnknown(TallystickError):
+    """The body is {given}; send application/cloudevents+json, application/cloudevents-batch+json, or ce-… headers, in UTF-8."""
+
+    code = "rest.media_type_unknown"
+    kind = Kind.INVALID
+
+
+class NotAvro(TallystickError):
+    """The body must be of the content type avro/binary."""
+
+    code = "rest.not_avro"
+    kind = Kind.INVALID
+
+
+class EventConflict(TallystickError):
+    """Another event is stored: {place} {rule}."""
+
+    code = "usage.event_conflict"
+    kind = Kind.CONFLICT
+
+
 class CallerGone(Exception):
     """The caller hung up before its request was whole."""

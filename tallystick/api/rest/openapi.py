@@ -7,16 +7,23 @@ Describe the REST interface in OpenAPI 3.1, from the operations table.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from tallystick.api.errors import PROBLEM_TYPE, Problem
+from tallystick.api.rest.cloudevents import BATCHED, SCOPE, STRUCTURED, BatchAnswer, EventItem
+from tallystick.api.rest.export_usage import SCOPE as SCOPE_OF_EXPORTS
 from tallystick.api.rest.mass_transfers import MEDIA_TYPES
 from tallystick.api.rest.routes import BOOKS, Route, route_of
 from tallystick.ledger.files import Format
 from tallystick.operations.model import Operation
 from tallystick.operations.table import TABLE
+from tallystick.operations.usage import MAX_EVENTS
+from tallystick.usage.decode.cloudevent import CloudEvent, CloudEventData
+from tallystick.usage.export.model import MEDIA_TYPES as USAGE_MEDIA
+from tallystick.usage.export.model import Format as UsageFormat
+from tallystick.usage.totals.buckets import Per
 
 CONTRACT = Path(__file__).parents[3] / "contracts" / "openapi.json"
 _REF = "#/components/schemas/{name}"
@@ -56,15 +63,20 @@ _PROBLEM = {
 
 Json = dict[str, Any]
 
+_BESIDE = (Problem, CloudEvent, CloudEventData, EventItem, BatchAnswer)
+"""What is in bodies beside the inputs and outputs of operations."""
+
 
 def document(table: Mapping[str, Operation]) -> Json:
     """Describe every operation of *table* that has a route."""
     routes = [route_of(operation) for operation in table.values() if operation.route]
     outputs = [route.operation.output for route in routes]
     inputs = [route.operation.input for route in routes]
-    schemas, components = msgspec.json.schema_components([Problem, *outputs, *inputs], ref_template=_REF)
-    of_outputs, of_inputs = schemas[1 : 1 + len(routes)], schemas[1 + len(routes) :]
-    paths: dict[str, Json] = {"/health": _HEALTH, "/openapi.json": _DESCRIPTION, **_LOG_PATHS, **_MASS_PATHS}
+    schemas, components = msgspec.json.schema_components([*_BESIDE, *outputs, *inputs], ref_template=_REF)
+    of_outputs, of_inputs = schemas[len(_BESIDE) :][: len(routes)], schemas[len(_BESIDE) + len(routes) :]
+    paths: dict[str, Json] = {
+        "/health": _HEALTH, "/openapi.json": _DESCRIPTION, **_LOG_PATHS, **_MASS_PATHS, **_EVENT_PATHS, **_USAGE_PATHS,
+    }  # fmt: skip
     for route, input_, output in zip(routes, of_inputs, of_outputs, strict=True):
         described = _operation(route, input_, output, components)
         paths.setdefault(f"{BOOKS}{{book}}{route.path}", {})[route.method.lower()] = described
@@ -254,6 +266,80 @@ _MASS_PATHS: dict[str, Json] = {
         }
     },
 }
+
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_USAGE_PATHS: dict[str, Json] = {
+    f"{BOOKS}{{book}}/usage/export": {
+        "get": {
+            "operationId": "usage.export",
+            "tags": ["usage"],
+            "summary": "Return readings of usage, or the events themselves, as a file.",
+            "description": "Readings as `usage.totals` gives them, all of one moment; with `events` the events as they "
+            "are in force. Numbers that may have decimals are text. A file that ends early was cut off: ask again."
+            f"\n\nScope: `{SCOPE_OF_EXPORTS}`.",
+            "parameters": [
+                _BOOK,
+                _in_query("format", {"enum": [one.value for one in UsageFormat]}, "The file's format.", required=True),
+                _in_query("events", {"type": "boolean", "default": False}, "Events instead of readings."),
+                _in_query("start_at", _INSTANT, "From this instant on; of events it may be left out."),
+                _in_query("end_at", _INSTANT, "Before this instant; of events it may be left out."),
+                _in_query("meter", _TEXT, "What is read; or else a type. Not with events."),
+                _in_query("type", _TEXT, "The type of events."),
+                _in_query("quantity", _TEXT, "With a type: which quantity is added up. Not with events."),
+                _in_query("customer", _TEXT, "Only this customer."),
+                _in_query("where", _TEXTS, "Only these values of dimensions, `dimension:value` each."),
+                _in_query("group_by", _TEXTS, "Told apart by these dimensions, and `customer`. Not with events."),
+                _in_query("per", {"enum": ["none", *get_args(Per)]}, "Cut into these. Not with events."),
+                _in_query("zone", _TEXT, "The IANA zone of days and months. Not with events."),
+            ],
+            "responses": {
+                "200": {
+                    "description": "The file.", "content": {media.decode(): _FILE for media in USAGE_MEDIA.values()}
+                },
+                "default": _PROBLEM,
+            },
+        }
+    }
+}  # fmt: skip
+
+
+def _schema(type_: type[msgspec.Struct]) -> Json:
+    return {"$ref": _REF.format(name=type_.__name__)}
+
+
+_EVENT_PATHS: dict[str, Json] = {
+    f"{BOOKS}{{book}}/events": {
+        "post": {
+            "operationId": "usage.record_cloudevents",
+            "tags": ["usage"],
+            "summary": "Record usage that comes as CloudEvents 1.0: one event, or a batch of which each is answered.",
+            "description": "Structured, batched and binary mode (attributes in `ce-…` headers, the data as JSON body). "
+            "An event is known by its source and id, so it is sent again as it was. A single event that is invalid or in "
+            f"conflict is a problem; in a batch it is an item, and costs itself alone.\n\nScope: `{SCOPE}`.",
+            "parameters": [_BOOK, _DRY_RUN],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    STRUCTURED: {"schema": _schema(CloudEvent)},
+                    BATCHED: {
+                        "schema": {
+                            "type": "array", "items": _schema(CloudEvent), "minItems": 1, "maxItems": MAX_EVENTS
+                        }
+                    },
+                    "application/json": {"schema": _schema(CloudEventData)},
+                },
+            },
+            "responses": {
+                "200": {
+                    "description": "What became of the event, or of each event of the batch.",
+                    "content": {"application/json": {"schema": {"oneOf": [_schema(EventItem), _schema(BatchAnswer)]}}},
+                },
+                "default": _PROBLEM,
+            },
+        }
+    }
+}  # fmt: skip
 
 if __name__ == "__main__":
     CONTRACT.parent.mkdir(exist_ok=True)

@@ -191,11 +191,11 @@ def _find_nul(path: str, value: object) -> str | None:
 
 
 def _is_list_of_anything(type_: inspect.Type) -> bool:
-    """Say whether a field is a list whose elements are not looked at here."""
+    """Say whether a field is a list whose elements are not looked at here, or is not looked at itself."""
     if isinstance(type_, inspect.Metadata):
         return _is_list_of_anything(type_.type)
     if not isinstance(type_, inspect.ListType):
-        return False
+        return isinstance(type_, inspect.AnyType)
     element = type_.item_type
     return isinstance(element.type if isinstance(element, inspect.Metadata) else element, inspect.AnyType)
 

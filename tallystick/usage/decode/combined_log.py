@@ -54,6 +54,7 @@ _MONTHS = {
 }
 _SECONDS = {f"{second:02}": dt.timedelta(seconds=second) for second in range(61)}
 """With the leap second, which becomes the first of the next minute."""
+_EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MINUTES_KEPT = 50_000
 
 
@@ -126,6 +127,8 @@ class CombinedLog:
         if len(self._minutes) >= _MINUTES_KEPT:
             self._minutes.clear()
         utc = local + offset if sign == "-" else local - offset
+        if utc < _EARLIEST:
+            raise ValueError("the time must lie in the years 1970 to 9999")
         self._minutes[stamp[:17] + stamp[20:]] = utc
         return utc
 

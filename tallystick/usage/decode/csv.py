@@ -17,10 +17,12 @@ from tallystick.errors import Kind, TallystickError
 from tallystick.usage.decode.decoded import Decoded, Malformed
 from tallystick.usage.decode.line_ids import LineIds
 from tallystick.usage.decode.open_file import Batch
-from tallystick.usage.model import DEFAULT_TYPE, GivenEvent, InvalidEvent, UsageEvent, check_event
+from tallystick.usage.model import DEFAULT_TYPE, GivenEvent, InvalidEvent, UsageEvent, check_event, check_fineness
 
 _STATUS = re.compile(r"[0-9]{1,3}", re.ASCII)
-_NAMES = frozenset({"id", "customer", "at", "type", "status", "resource"})
+_NAMES = frozenset({"id", "customer", "at", "type", "status", "resource", "source"})
+_DIMENSION = "dimensions."
+"""How a header names the column of a dimension, where there is no mapping."""
 
 
 class InvalidMapping(TallystickError):
@@ -41,13 +43,16 @@ class CsvMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By the quantity's name, its column."""
     status: str | None = None
     resource: str | None = None
+    source: str | None = None
+    dimensions: dict[str, str] = {}
+    """By the dimension's name, its column."""
 
 
 class Csv:
     """Reads CSV files; the first line that is not blank is the header."""
 
     def __init__(self, mapping: CsvMapping | None, *, ids: LineIds) -> None:
-        """Start a file; without *mapping* columns go by the names of an event's fields, the others are quantities."""
+        """Start a file; without *mapping* columns go by the names of an event's fields, others are quantities."""
         self._mapping = mapping
         self._ids = ids
         self._pick: Callable[[list[str], str], GivenEvent] | None = None
@@ -105,9 +110,11 @@ def _by_name(header: list[str]) -> CsvMapping:
         at="at",
         id="id" if "id" in header else None,
         type="type" if "type" in header else None,
-        quantities={name: name for name in header if name not in _NAMES},
+        quantities={name: name for name in header if name not in _NAMES and not name.startswith(_DIMENSION)},
         status="status" if "status" in header else None,
         resource="resource" if "resource" in header else None,
+        source="source" if "source" in header else None,
+        dimensions={name.removeprefix(_DIMENSION): name for name in header if name.startswith(_DIMENSION)},
     )
 
 
@@ -126,14 +133,20 @@ def _picker(mapping: CsvMapping, header: list[str]) -> Callable[[list[str], str]
             quantities={name: fields[place[column]].strip() for name, column in mapping.quantities.items()},
             status=_status(status) if status else None,
             resource=fields[place[mapping.resource]] if mapping.resource is not None else None,
+            source=(fields[place[mapping.source]] if mapping.source is not None else "") or None,
+            dimensions={
+                name: value for name, column in mapping.dimensions.items() if (value := fields[place[column]].strip())
+            },
         )
 
     return pick
 
 
 def _columns(mapping: CsvMapping) -> list[str]:
-    single = [mapping.id, mapping.customer, mapping.at, mapping.type, mapping.status, mapping.resource]
-    return [column for column in [*single, *mapping.quantities.values()] if column is not None]
+    single = [mapping.id, mapping.customer, mapping.at, mapping.type, mapping.status, mapping.resource,
+              mapping.source]  # fmt: skip
+    several = [*mapping.quantities.values(), *mapping.dimensions.values()]
+    return [column for column in [*single, *several] if column is not None]
 
 
 def _place(column: str, header: list[str]) -> int:
@@ -154,7 +167,7 @@ def _fields(line: bytes) -> list[str]:
 
 def _instant(text: str) -> dt.datetime:
     try:
-        return dt.datetime.fromisoformat(text)
+        return dt.datetime.fromisoformat(check_fineness("at", text))
     except ValueError as error:
         raise InvalidEvent("at", "must be a time like 2015-05-17T10:05:03Z") from error
 

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import ClassVar
 
 from tallystick.errors import Kind, TallystickError
@@ -21,10 +22,17 @@ class Format(StrEnum):
     CSV = "csv"
     JSON_LINES = "json-lines"
     CLOUDEVENTS = "cloudevents"
+    PARQUET = "parquet"
+    AVRO = "avro"
+
+
+BINARY = {Format.PARQUET, Format.AVRO}
+"""Those that are no text; their first bytes say which."""
+_MAGIC = {b"PAR1": Format.PARQUET, b"Obj\x01": Format.AVRO}
 
 
 class UnknownFormat(TallystickError):
-    """Cannot tell the format of {name}: {why}; name one of combined, common, csv, json-lines, cloudevents."""
+    """Cannot tell the format of {name}: {why}; name one of combined, common, csv, json-lines, cloudevents, parquet, avro."""
 
     code: ClassVar[str] = "usage.unknown_format"
     kind: ClassVar[Kind] = Kind.INVALID
@@ -41,6 +49,17 @@ def named_format(name: str) -> Format:
         return Format(name)
     except ValueError as error:
         raise UnknownFormat(field="format", name="the file", why=f"{name!r} is not a format") from error
+
+
+def detect_binary(path: Path) -> Format | None:
+    """Tell the format of a file that is no text from its first bytes; None if it may be text, or cannot be read."""
+    if not path.is_file():  # a pipe would have to be waited for
+        return None
+    try:
+        with path.open("rb") as file:
+            return _MAGIC.get(file.read(4))
+    except OSError:
+        return None
 
 
 def detect_format(head: bytes, name: str) -> Format:

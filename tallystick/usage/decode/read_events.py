@@ -1,11 +1,14 @@
 """Read a usage file: events in chunks, in bounded memory, and by line what could not be read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
+from tallystick.usage.columns import EventColumns
+from tallystick.usage.decode.avro import AvroUsage
 from tallystick.usage.decode.cloudevents import (
     MAX_DOCUMENT,
     CloudEvents,
@@ -16,10 +19,11 @@ from tallystick.usage.decode.cloudevents import (
 from tallystick.usage.decode.combined_log import CombinedLog
 from tallystick.usage.decode.csv import Csv, CsvMapping, InvalidMapping
 from tallystick.usage.decode.decoded import Decoded, Decoder, Malformed
-from tallystick.usage.decode.detect import Format, detect_format, named_format
+from tallystick.usage.decode.detect import BINARY, Format, detect_binary, detect_format, named_format
 from tallystick.usage.decode.json_lines import JsonLines
 from tallystick.usage.decode.line_ids import LineIds
 from tallystick.usage.decode.open_file import Batch, UsageFile
+from tallystick.usage.decode.parquet import ParquetUsage
 from tallystick.usage.model import UsageEvent
 
 CHUNK = 5000
@@ -31,7 +35,7 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 class Chunk:
     """What the next lines of a file held: ``lines == len(events) + len(malformed) + skipped``."""
 
-    events: list[UsageEvent]
+    events: list[UsageEvent] | EventColumns
     malformed: list[Malformed]
     """In order of line."""
     lines: int
@@ -45,6 +49,8 @@ class Chunk:
     format: Format
     unfinished: int | None = None
     """In the last chunk: the number of a last line that was left, since more of it may be on its way."""
+    quantities: Mapping[str, pa.Array] | None = None
+    """Of events in columns, by name, what each has; null where it has none."""
 
 
 def read_events(
@@ -53,6 +59,7 @@ def read_events(
     format: str | None = None,  # noqa: A002 - what callers call it
     mapping: CsvMapping | None = None,
     complete: bool = False,
+    source: str = "",
     chunk: int = CHUNK,
 ) -> Iterator[Chunk]:
     """
@@ -61,6 +68,8 @@ def read_events(
     A last line without a line break is left, unless it is a whole JSON object, the file is gzip, or *complete* says
     that nothing more will be written to it: half a line would be an event, and the whole line another one later.
 
+    Events in columns that name no source are of *source*.
+
     The file is opened at once, so a file that cannot be read at all is refused before the first chunk.
 
     Raises:
@@ -68,6 +77,9 @@ def read_events(
             usage.invalid_mapping, usage.document_too_large; and after the chunks before the damage usage.damaged_file.
     """
     wanted = named_format(format) if format is not None else None
+    binary = wanted if wanted in BINARY else detect_binary(Path(path)) if wanted is None else None
+    if binary is not None and mapping is None:
+        return _record_chunks(Path(path), binary, source, chunk)
     if mapping is not None:
         wanted = wanted or Format.CSV
         if wanted is not Format.CSV:
@@ -79,6 +91,24 @@ def read_events(
         file.close()
         raise
     return _chunks(file, found, mapping, chunk)
+
+
+def _record_chunks(path: Path, form: Format, source: str, count: int) -> Iterator[Chunk]:
+    """Read a file of records, of which the events are handed out in columns."""
+    file = ParquetUsage(path) if form is Format.PARQUET else AvroUsage(path)
+    return _read_records(file, form, path.stat().st_size, source, count)
+
+
+def _read_records(file: ParquetUsage | AvroUsage, form: Format, size: int, source: str, count: int) -> Iterator[Chunk]:
+    done = 0
+    try:
+        for read in file.read(source, count):
+            malformed = [Malformed(done + place + 1, error.reason) for place, error in sorted(read.malformed.items())]
+            done += read.rows
+            position = file.position(done, size)
+            yield Chunk(read.columns or [], malformed, read.rows, 0, position, size, form, quantities=read.quantities)
+    finally:
+        file.close()
 
 
 def _chunks(file: UsageFile, form: Format, mapping: CsvMapping | None, count: int) -> Iterator[Chunk]:
@@ -155,3 +185,5 @@ def _decoder(form: Format, mapping: CsvMapping | None) -> Decoder:
             return JsonLines(ids=LineIds())
         case Format.CLOUDEVENTS:
             return CloudEvents()
+        case Format.PARQUET | Format.AVRO:
+            raise AssertionError(form)

@@ -1,0 +1,1 @@
+"""Avro RPC: usage over HTTP and over plain sockets, as the specification has it."""

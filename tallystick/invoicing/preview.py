@@ -1,0 +1,82 @@
+"""Preview: the lines that a customer's stored usage of a period makes at the prices in force, with nothing written."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tallystick.catalog.model import PriceWindow
+from tallystick.catalog.plans.find_plan import require_no_plan
+from tallystick.catalog.prices_in import ALL, prices_in
+from tallystick.db.queries import Connection, queries_beside
+from tallystick.invoicing.draft import NoPrices, UnknownCustomer
+from tallystick.invoicing.read_transactions import Transactions, read_transactions
+from tallystick.periods import Period
+from tallystick.rating.model import Line
+from tallystick.rating.rate import rate
+from tallystick.usage.aggregate import Aggregate, MeterQuery, aggregate
+
+_queries = queries_beside(__file__)
+_find_customers = _queries.tuples("find_customers")
+_ONCE = Aggregate(0, Decimal(1))
+"""What a flat charge is due for: one period, and no usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class RatedWindow:
+    """A version of a charge in the span it is in force, with what was used in it and what that costs."""
+
+    window: PriceWindow
+    used: Aggregate
+    line: Line
+
+
+async def preview(
+    connection: Connection, book_id: int, customer: str, product: str, period: Period
+) -> list[RatedWindow]:
+    """
+    Return the lines that an invoice of *period* would have now, by charge and time; none for who used nothing.
+
+    They are what `draft` would write of the usage recorded so far, late usage of earlier periods and taxes left out.
+
+    Raises:
+        IsPlan: the product is a plan, which subscriptions preview (``plans.is_plan``).
+        UnknownCustomer: there is no such customer (``invoicing.unknown_customer``).
+        NoPrices: the product has no price in the period (``invoicing.no_prices``).
+        TransactionsNeeded: a price judges transactions and its meter adds none up (``rating.transactions_needed``).
+        AmountTooLarge: a line asks for more than there is (``rating.amount_too_large``).
+        InvalidQuantity: a meter reads more digits than a quantity has (``rating.invalid_quantity``).
+    """
+    await require_no_plan(connection, book_id, product)
+    found = await _find_customers(connection, book_id, [customer])
+    if not found:
+        raise UnknownCustomer(field="customer", customer=customer)
+    ((customer_id, _),) = found
+    windows = await prices_in(connection, book_id, product, period)
+    # A flat charge that begins inside the period is due from the next one on.
+    due = [one for one in windows if one.meter is not None or one.period.start_at == period.start_at]
+    if not due:
+        raise NoPrices(field="product", product=product)
+    read = [(window, await _read(connection, book_id, customer_id, window)) for window in due]
+    metered = [used for window, used in read if window.meter is not None]
+    if metered and not any(metered):
+        return []
+    transactions = await read_transactions(connection, book_id, [customer_id], due, ALL)
+    return [
+        RatedWindow(window, used, _rate(window, used, transactions, customer_id))
+        for window, used in read
+        if used is not None
+    ]
+
+
+async def _read(connection: Connection, book_id: int, customer_id: int, window: PriceWindow) -> Aggregate | None:
+    """Return what the window's meter reads; None: nothing was used of it."""
+    if window.meter is None:
+        return _ONCE
+    reading = await aggregate(connection, book_id, [customer_id], MeterQuery.of(window.meter), window.period, ALL)
+    return reading.get(customer_id)
+
+
+def _rate(window: PriceWindow, used: Aggregate, transactions: Transactions, customer_id: int) -> Line:
+    if window.meter is None:
+        return rate(window.price, used.quantity, window.asset, "periods")
+    each = transactions.get((window.meter.code, window.period), {}).get(customer_id)
+    return rate(window.price, used.quantity, window.asset, window.meter.name, events=used.events, transactions=each)

@@ -1,0 +1,1 @@
+"""Why: where one usage event is, and what came of it."""

@@ -1,0 +1,254 @@
+"""Rating: the preview, which says what a price asks for and keeps nothing."""
+
+import datetime as dt
+import re
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Any
+
+import msgspec
+
+from tallystick.errors import InvalidInput
+from tallystick.invoicing.preview import RatedWindow, preview
+from tallystick.ledger.accounts import find_asset
+from tallystick.ledger.errors import UnknownAsset
+from tallystick.money import MAX_AMOUNT, Asset, currency
+from tallystick.operations.catalog import DEFAULT_PRODUCT, CatalogCode, Instant, Name
+from tallystick.operations.invoicing import CustomerRef
+from tallystick.operations.ledger import AssetCode
+from tallystick.operations.model import Call, Input, Operation
+from tallystick.periods import Period
+from tallystick.rating.check_number import InvalidPrice
+from tallystick.rating.exact import added_up
+from tallystick.rating.measure import WHOLE
+from tallystick.rating.model import Line, Price
+from tallystick.rating.rate import (
+    AmountTooLarge,
+    InvalidQuantity,
+    InvalidShare,
+    check_quantity,
+    rate,
+)
+from tallystick.rating.read_price import read_price
+
+MAX_QUANTITIES = 1_000
+"""How many quantities one preview rates."""
+MAX_TRANSACTIONS = 10_000
+"""How many transactions one of them may come in."""
+_DECIMAL_TEXT = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_FIRST, _LAST = dt.datetime(1, 1, 2, tzinfo=dt.UTC), dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
+
+Number = Annotated[str, msgspec.Meta(max_length=64)] | int
+"""Plain decimal text, or a JSON integer."""
+
+
+class QuantityInput(Input, frozen=True):
+    """What was used, of which a line is made."""
+
+    quantity: Number | None = None
+    """As metered, in decimal text; left out, it is the sum of the transactions."""
+    events: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """How many events it came in, where the price charges by transaction."""
+    transactions: Annotated[list[Number], msgspec.Meta(max_length=MAX_TRANSACTIONS)] | None = None
+    """The quantity of each in order of time, where the price judges each."""
+    share: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,16}(/[0-9]{1,16})?$(?!\n)")] | None = None
+    """The share of a period, as in ``10/31``, that prorates what is fixed for a period."""
+
+
+class PreviewInput(Input, frozen=True):
+    """Either a price with an asset and quantities, or a customer with a period whose stored usage is rated."""
+
+    price: dict[str, Any] | None = None
+    """One of the charge models of rating, every number as decimal text."""
+    asset: AssetCode | None = None
+    """An asset of the book, or a currency of ISO 4217."""
+    unit: Name = "units"
+    """What the quantities count, in the plural."""
+    quantities: Annotated[list[QuantityInput], msgspec.Meta(min_length=1, max_length=MAX_QUANTITIES)] | None = None
+    customer: CustomerRef | None = None
+    product: CatalogCode = DEFAULT_PRODUCT
+    start_at: Instant | None = None
+    end_at: Instant | None = None
+
+
+class PreviewedLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line, and of stored usage what it is of."""
+
+    line: Line
+    charge: str | None = None
+    name: str | None = None
+    price_at: dt.datetime | None = None
+    """Which version of the charge: the instant it is in force from."""
+    meter: str | None = None
+    period_start: dt.datetime | None = None
+    period_end: dt.datetime | None = None
+    events: int | None = None
+    """How many usage events it covers."""
+
+
+class AssetTotal(msgspec.Struct, frozen=True):
+    """What the lines of one asset add up to."""
+
+    asset: str
+    exponent: int
+    """How many decimal digits a major unit has."""
+    amount: int
+    """In minor units."""
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """Lines that nobody owes."""
+
+    lines: list[PreviewedLine]
+    totals: list[AssetTotal]
+    """By asset."""
+
+
+async def preview_lines(call: Call, request: PreviewInput) -> Preview:
+    """
+    Say what a price asks for quantities, or what an invoice of a customer would say now; keep nothing.
+
+    Without a customer each quantity makes a line of the price given. With one, the lines are those of the prices in
+    force in the period on the usage recorded so far, without taxes and without adjustments of earlier periods.
+    """
+    if (request.price is None) == (request.customer is None):
+        raise InvalidInput(
+            rule="Name either a price, with asset and quantities, or a customer, with start_at and end_at"
+        )
+    if request.customer is not None:
+        return await _preview_customer(call, request, request.customer)
+    return await _preview_price(call, request)
+
+
+async def _preview_price(call: Call, request: PreviewInput) -> Preview:
+    _require_only(request, needed=("asset", "quantities"), others=("start_at", "end_at"))
+    assert request.asset is not None  # noqa: S101 - required just above
+    price = _read(request.price or {})
+    asset = await _find_asset(call, request.asset)
+    lines = [
+        PreviewedLine(_rate(price, asset, request.unit, one, f"quantities[{place}]"))
+        for place, one in enumerate(request.quantities or ())
+    ]
+    return Preview(lines, _totals([(one.line, asset) for one in lines]))
+
+
+async def _preview_customer(call: Call, request: PreviewInput, customer: str) -> Preview:
+    _require_only(request, needed=("start_at", "end_at"), others=("asset", "quantities"))
+    period = _period(request.start_at, request.end_at)
+    rated = await preview(call.connection, call.book.book_id, customer, request.product, period)
+    return Preview([_previewed(one) for one in rated], _totals([(one.line, one.window.asset) for one in rated]))
+
+
+def _require_only(request: PreviewInput, *, needed: tuple[str, ...], others: tuple[str, ...]) -> None:
+    """Refuse a preview that lacks a field of its kind, or has one of the other kind."""
+    kind = "a price" if request.customer is None else "a customer"
+    for name in needed:
+        if getattr(request, name) is None:
+            raise InvalidInput(field=name, rule=f"The preview of {kind} needs {name}")
+    for name in others:
+        if getattr(request, name) is not None:
+            raise InvalidInput(field=name, rule=f"The preview of {kind} takes no {name}")
+
+
+def _period(start_at: dt.datetime | None, end_at: dt.datetime | None) -> Period:
+    ends: list[dt.datetime] = []
+    for name, at in (("start_at", start_at), ("end_at", end_at)):
+        if at is None or not _FIRST <= at < _LAST:
+            raise InvalidInput(field=name, rule="Expected an instant within the years 1 to 9998")
+        ends.append(at.astimezone(dt.UTC))
+    if ends[0] >= ends[1]:
+        raise InvalidInput(field="end_at", rule="A period ends after it starts")
+    return Period(*ends)
+
+
+def _read(price: dict[str, Any]) -> Price:
+    """Read the price; what is wrong with it is said with its path in the whole input."""
+    try:
+        return read_price(price)
+    except InvalidPrice as error:
+        error.field = f"price.{error.field}" if error.field else "price"
+        raise
+
+
+async def _find_asset(call: Call, code: str) -> Asset:
+    """Return an asset of the book, or the currency of that code."""
+    try:
+        found = await find_asset(call.connection, call.book.book_id, code)
+        return Asset(found.code, found.exponent)
+    except UnknownAsset:
+        try:
+            return currency(code)
+        except ValueError:
+            rule = f"{code} is neither an asset of the book nor a currency of ISO 4217"
+            raise InvalidInput(field="asset", rule=rule) from None
+
+
+def _rate(price: Price, asset: Asset, unit: str, given: QuantityInput, path: str) -> Line:
+    """Rate one quantity; what is wrong with it is said with its path in the whole input."""
+    if given.quantity is None and given.transactions is None:
+        raise InvalidInput(field=f"{path}.quantity", rule="Expected a quantity, or the transactions that make it up")
+    try:
+        transactions = None
+        if given.transactions is not None:
+            transactions = [_number(one, f"transactions[{place}]") for place, one in enumerate(given.transactions)]
+        quantity = added_up(transactions or ()) if given.quantity is None else _number(given.quantity, "quantity")
+        share = _share(given.share)
+        return rate(price, quantity, asset, unit, share=share, events=given.events, transactions=transactions)
+    except (InvalidQuantity, InvalidShare, AmountTooLarge) as error:
+        error.field = f"{path}.{error.field}"
+        raise
+
+
+def _number(given: str | int, field: str) -> Decimal:
+    if isinstance(given, str) and not _DECIMAL_TEXT.fullmatch(given):
+        raise InvalidQuantity(field=field, rule="must be a plain decimal number such as 12.50")
+    number = Decimal(given)
+    check_quantity(number, field)
+    return number
+
+
+def _share(text: str | None) -> Fraction:
+    if text is None:
+        return WHOLE
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise InvalidShare(field="share", rule="must not divide by zero") from None
+
+
+def _previewed(rated: RatedWindow) -> PreviewedLine:
+    window = rated.window
+    return PreviewedLine(
+        rated.line,
+        window.charge,
+        window.name,
+        window.effective_at,
+        None if window.meter is None else window.meter.code,
+        window.period.start_at,
+        window.period.end_at,
+        rated.used.events,
+    )
+
+
+def _totals(lines: list[tuple[Line, Asset]]) -> list[AssetTotal]:
+    totals: dict[Asset, int] = {}
+    for line, asset in lines:
+        totals[asset] = totals.get(asset, 0) + line.amount
+    for asset, amount in totals.items():
+        if amount > MAX_AMOUNT:
+            raise AmountTooLarge(largest=MAX_AMOUNT, asset=asset.code)
+    return [AssetTotal(asset.code, asset.exponent, amount) for asset, amount in totals.items()]
+
+
+OPERATIONS = [
+    Operation(
+        "rating.preview",
+        PreviewInput,
+        Preview,
+        "invoicing:read",
+        "POST /rating/preview",
+        preview_lines,
+        reads=True,
+        snapshot=True,
+    )
+]

@@ -1,0 +1,1 @@
+"""Taxes: rates as data, and the pure arithmetic that makes amounts of them."""

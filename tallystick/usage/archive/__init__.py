@@ -1,0 +1,1 @@
+"""Archive: months of usage are detached, exported, dropped, restored and attached again."""

@@ -1,0 +1,1 @@
+"""Correcting: usage that was recorded wrongly is amended or taken back by a later fact, never rewritten."""

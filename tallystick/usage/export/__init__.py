@@ -1,0 +1,1 @@
+"""Export: rows of usage become files that other programs read."""

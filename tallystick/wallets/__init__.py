@@ -1,0 +1,1 @@
+"""Prepaid credits: each grant an account of the ledger, drawn down in order by invoices."""
