@@ -1,6 +1,5 @@
 """A month's invoices from first to last: chunk by chunk, restartable at any point."""
 
-import asyncio
 import datetime as dt
 import uuid
 from collections import Counter
@@ -10,12 +9,12 @@ from typing import Any, Literal
 import msgspec
 
 from tallystick.ids import uuid7
-from tallystick.invoicing.draft import UsageNotSettled
 from tallystick.invoicing.model import Drafted, Issued, LateUsage, SetAside
 from tallystick.operations.ask_taxes import ask_taxes, tell_why
 from tallystick.operations.catalog import DEFAULT_PRODUCT
 from tallystick.operations.invoicing import DEFAULT_SERIES, MAX_DRAFTS
 from tallystick.operations.run import Operations, as_input
+from tallystick.operations.wait_settled import wait_settled
 from tallystick.security.model import Principal
 from tallystick.taxes.engine import TaxEngine
 
@@ -26,9 +25,6 @@ Told after each chunk what is being done, and how many customers or invoices are
 
 While usage is not settled: that it waits, and for how many seconds so far.
 """
-
-_FIRST_PAUSE = dt.timedelta(milliseconds=50)
-_LONGEST_PAUSE = dt.timedelta(seconds=2)
 
 
 class MonthRun(msgspec.Struct, frozen=True):
@@ -147,19 +143,12 @@ async def _draft_settled(
     progress: Progress,
 ) -> Drafted:
     """Draft a chunk once its usage is settled; when that takes longer than *patience*, let the error through."""
-    waited, pause = dt.timedelta(), _FIRST_PAUSE
-    while True:
-        try:
-            drafted = await _draft_taxed(operations, principal, book, request)
-        except UsageNotSettled:
-            if waited >= patience:
-                raise
-            progress("waiting", waited // dt.timedelta(seconds=1))
-            pause = min(pause, patience - waited)
-            await asyncio.sleep(pause.total_seconds())
-            waited, pause = waited + pause, min(2 * pause, _LONGEST_PAUSE)
-        else:
-            return drafted
+    drafted: Drafted = await wait_settled(
+        lambda: _draft_taxed(operations, principal, book, request),
+        patience,
+        lambda seconds: progress("waiting", seconds),
+    )
+    return drafted
 
 
 async def _draft_taxed(operations: Operations, principal: Principal, book: str, request: dict[str, Any]) -> Drafted:

@@ -7,7 +7,6 @@ Run: the only door for a change, and the only place where a transaction begins, 
 
 import asyncio
 import datetime as dt
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -25,19 +24,15 @@ from tallystick.errors import InvalidInput, Kind, TallystickError, every_error
 from tallystick.journal.keep import ToKeep, find_kept, keep, require_same
 from tallystick.journal.model import Kept, Message, message
 from tallystick.ledger.books import Book, find_book
+from tallystick.operations.gather import MOST_WAITING, Gathering
 from tallystick.operations.model import Answer, Call, Operation
 from tallystick.security.authorise import authorise
 from tallystick.security.model import SYSTEM, Principal
 
 _Done = TypeVar("_Done")
 _TRIES = 8
-_MOST_TOGETHER = 1_000
-_MOST_WAITING = 20_000
-"""So many messages may wait to be run together; those beyond are told that the store is busy."""
 RESERVED = "tallystick:"
 """How the ids of the product's own messages begin, so that no caller's message can stand in their place."""
-_MOST_UNDER_WAY = 2
-"""How many gathered transactions of one operation are under way at once: one waits for the store while the other is made."""
 _LONGEST_ID = 255
 KEPT_KINDS = {Kind.INVALID, Kind.NOT_FOUND, Kind.CONFLICT, Kind.REFUSED}
 """Refusals that are answers: the same message will get the same one. Others leave no trace and may be sent again."""
@@ -87,28 +82,6 @@ class _Waiting:
 
 
 @dataclass(slots=True)
-class _Gathering:
-    """The messages of one operation and book that wait, and those that are under way in transactions."""
-
-    waiting: deque[_Waiting] = field(default_factory=deque)
-    transactions: int = 0
-    under_way: int = 0
-    """Messages, in all of the transactions."""
-
-    def take(self) -> list[_Waiting]:
-        """
-        Take what the next transaction shall run: all that waits, or nothing yet.
-
-        Beside another it begins when it has as many messages as that one: a transaction costs its round trips however
-        few it carries, so that small ones beside a large one would only keep both from growing.
-        """
-        waiting = len(self.waiting)
-        if self.transactions and (self.transactions == _MOST_UNDER_WAY or waiting < self.under_way):
-            return []
-        return [self.waiting.popleft() for _ in range(min(waiting, _MOST_TOGETHER))]
-
-
-@dataclass(slots=True)
 class Operations:
     """The operations table with the store it works on; one per process."""
 
@@ -118,7 +91,7 @@ class Operations:
     resources: dict[type, Any] = field(default_factory=dict)
     """What continuations reach for outside the store, by type: the payment provider."""
     _books: dict[str, Book] = field(default_factory=dict)
-    _gatherings: dict[tuple[str, str], _Gathering] = field(default_factory=dict)
+    _gatherings: dict[tuple[str, str], Gathering[_Waiting]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(
@@ -230,15 +203,15 @@ class Operations:
     async def _run_together(
         self, principal: Principal, book: str, operation: Operation, asked: Message, request: object
     ) -> Answer:
-        gathering = self._gatherings.setdefault((book, operation.name), _Gathering())
-        if len(gathering.waiting) >= _MOST_WAITING:
+        gathering = self._gatherings.setdefault((book, operation.name), Gathering())
+        if len(gathering.waiting) >= MOST_WAITING:
             raise StoreBusy
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         gathering.waiting.append(_Waiting(asked, principal, request, answered))
         self._begin_gathered(book, operation, gathering)
         return await answered
 
-    def _begin_gathered(self, book: str, operation: Operation, gathering: _Gathering) -> None:
+    def _begin_gathered(self, book: str, operation: Operation, gathering: Gathering[_Waiting]) -> None:
         """Begin a transaction of what waits, if it is time for one."""
         taken = gathering.take()
         if taken:
@@ -249,7 +222,7 @@ class Operations:
             task.add_done_callback(self._tasks.discard)
 
     async def _work_off(
-        self, book: str, operation: Operation, gathering: _Gathering, taken: Sequence[_Waiting]
+        self, book: str, operation: Operation, gathering: Gathering[_Waiting], taken: Sequence[_Waiting]
     ) -> None:
         """Run what was taken, and see to what came to wait meanwhile."""
         try:

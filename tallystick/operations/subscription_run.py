@@ -1,6 +1,5 @@
 """Bill subscriptions until an instant from first to last: chunk by chunk, restartable at any point."""
 
-import asyncio
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable
@@ -9,20 +8,17 @@ from typing import Any, Literal
 import msgspec
 
 from tallystick.ids import uuid7
-from tallystick.invoicing.draft import UsageNotSettled
 from tallystick.invoicing.draft_subscriptions import SubscriptionsDrafted, SubscriptionSetAside
 from tallystick.invoicing.issue_subscriptions import SubscriptionsIssued
 from tallystick.operations.invoicing import DEFAULT_SERIES
 from tallystick.operations.run import Operations, as_input
 from tallystick.operations.subscriptions import MAX_SUBSCRIPTIONS
+from tallystick.operations.wait_settled import wait_settled
 from tallystick.security.model import Principal
 
 Stage = Literal["drafting", "waiting", "issuing"]
 Progress = Callable[[Stage, int], None]
 """Told after each chunk what is being done, and how many subscriptions, invoices or seconds of waiting so far."""
-
-_FIRST_PAUSE = dt.timedelta(milliseconds=50)
-_LONGEST_PAUSE = dt.timedelta(seconds=2)
 
 
 class SubscriptionRun(msgspec.Struct, frozen=True):
@@ -127,21 +123,12 @@ async def _draft_settled(
     progress: Progress,
 ) -> SubscriptionsDrafted:
     """Draft a chunk once its usage is settled; when that takes longer than *patience*, let the error through."""
-    waited, pause = dt.timedelta(), _FIRST_PAUSE
-    while True:
-        try:
-            drafted: SubscriptionsDrafted = await operations.call(
-                principal, book, "subscriptions.draft", _fresh_key(), request
-            )
-        except UsageNotSettled:
-            if waited >= patience:
-                raise
-            progress("waiting", waited // dt.timedelta(seconds=1))
-            pause = min(pause, patience - waited)
-            await asyncio.sleep(pause.total_seconds())
-            waited, pause = waited + pause, min(2 * pause, _LONGEST_PAUSE)
-        else:
-            return drafted
+    drafted: SubscriptionsDrafted = await wait_settled(
+        lambda: operations.call(principal, book, "subscriptions.draft", _fresh_key(), request),
+        patience,
+        lambda seconds: progress("waiting", seconds),
+    )
+    return drafted
 
 
 async def _issue_all(

@@ -1,42 +1,18 @@
 """The expiry of holds: what is left of a hold whose time has run out is free again, within a second."""
 
-import asyncio
-import contextlib
 import uuid
 
-import structlog
-
-from tallystick.db.connect import StoreBusy, StoreUnreachable, faults_told
-from tallystick.errors import TallystickError
 from tallystick.ids import uuid7
-from tallystick.ledger.books import list_books
 from tallystick.ledger.errors import BatchTooLarge
 from tallystick.ledger.find_due_holds import find_due_holds, note_expiry_pass
 from tallystick.operations.run import RESERVED, Operations
+from tallystick.operations.work_books import work_books
 from tallystick.security.model import SYSTEM
-
-_log = structlog.get_logger()
-PAUSE = 0.5
-"""Seconds between two looks."""
 
 
 async def work_holds(operations: Operations) -> None:
     """End the holds that expire, in every book, until cancelled; a store that is away is waited for."""
-    while True:
-        with contextlib.suppress(StoreUnreachable, StoreBusy), faults_told():  # what is due then is due still
-            for book in await operations.work(list_books):
-                await _expire_or_tell(operations, book.name, book.book_id)
-        await asyncio.sleep(PAUSE)
-
-
-async def _expire_or_tell(operations: Operations, book: str, book_id: int) -> None:
-    """End what is due in one book; what goes wrong there is told, and the other books are not made to wait for it."""
-    try:
-        await expire_due(operations, book, book_id)
-    except (StoreUnreachable, StoreBusy):
-        raise
-    except TallystickError as error:
-        _log.error("holds do not expire", book=book, reason=error.message, code=error.code)
+    await work_books(operations, lambda book: expire_due(operations, book.name, book.book_id), "holds do not expire")
 
 
 async def expire_due(operations: Operations, book: str, book_id: int) -> int:

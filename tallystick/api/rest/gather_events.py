@@ -6,7 +6,6 @@ for the next. Events of different callers or books never share one: a message ha
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ import msgspec
 
 from tallystick.db.connect import StoreBusy, StoreFull, StoreUnreachable
 from tallystick.ids import uuid7
+from tallystick.operations.gather import MOST_WAITING, Gathering
 from tallystick.operations.run import Operations
 from tallystick.operations.usage import RecordedItem, RecordOutput
 from tallystick.security.model import Principal
@@ -23,11 +23,6 @@ from tallystick.usage.model import UsageEvent
 
 DOOR = "cloudevents"
 """How the store is told the way that events came in; also the source of those that name none, which none here do."""
-_MOST_TOGETHER = 1_000
-_MOST_WAITING = 20_000
-"""So many events of one caller may wait; those beyond are told that the store is busy."""
-_MOST_UNDER_WAY = 2
-"""How many messages are under way at once: one waits for the store while the other is made."""
 _FAULTS = (StoreUnreachable, StoreBusy, StoreFull)
 """What has nothing to do with any one event: to try each alone would only hit the same wall once for each."""
 _answers = msgspec.json.Decoder(RecordOutput)
@@ -42,33 +37,11 @@ class _Waiting:
 
 
 @dataclass(slots=True)
-class _Queue:
-    """The events of one caller and book that wait, and those in messages under way."""
-
-    waiting: deque[_Waiting] = field(default_factory=deque)
-    messages: int = 0
-    under_way: int = 0
-    """Events, in all of the messages."""
-
-    def take(self) -> list[_Waiting]:
-        """
-        Take what the next message shall carry: all that waits, or nothing yet.
-
-        Beside another it begins when it has as many events as that one: small ones beside a large one would only keep
-        both from growing.
-        """
-        waiting = len(self.waiting)
-        if self.messages and (self.messages == _MOST_UNDER_WAY or waiting < self.under_way):
-            return []
-        return [self.waiting.popleft() for _ in range(min(waiting, _MOST_TOGETHER))]
-
-
-@dataclass(slots=True)
 class EventGatherer:
     """What gathers the single events of all callers of one process."""
 
     operations: Operations
-    _queues: dict[tuple[Principal, str], _Queue] = field(default_factory=dict)
+    _queues: dict[tuple[Principal, str], Gathering[_Waiting]] = field(default_factory=dict)
     _tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     async def record(self, principal: Principal, book: str, event: UsageEvent) -> RecordedItem:
@@ -82,34 +55,36 @@ class EventGatherer:
         caller = principal, book
         queue = self._queues.get(caller)
         if queue is None:
-            queue = self._queues[caller] = _Queue()
-        if len(queue.waiting) >= _MOST_WAITING:
+            queue = self._queues[caller] = Gathering()
+        if len(queue.waiting) >= MOST_WAITING:
             raise StoreBusy
         answered: asyncio.Future[RecordedItem] = asyncio.get_running_loop().create_future()
         queue.waiting.append(_Waiting(event, answered))
         self._begin(caller, queue)
         return await answered
 
-    def _begin(self, caller: tuple[Principal, str], queue: _Queue) -> None:
+    def _begin(self, caller: tuple[Principal, str], queue: Gathering[_Waiting]) -> None:
         """Begin a message of what waits, if it is time for one."""
         taken = queue.take()
         if taken:
-            queue.messages += 1
+            queue.transactions += 1
             queue.under_way += len(taken)
             task = asyncio.create_task(self._work_off(caller, queue, taken))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        elif not queue.messages:
+        elif not queue.transactions:
             self._queues.pop(caller, None)
 
-    async def _work_off(self, caller: tuple[Principal, str], queue: _Queue, taken: Sequence[_Waiting]) -> None:
+    async def _work_off(
+        self, caller: tuple[Principal, str], queue: Gathering[_Waiting], taken: Sequence[_Waiting]
+    ) -> None:
         """Store what was taken, answer each, and see to what came to wait meanwhile."""
         try:
             outcomes = await self._outcomes(*caller, [one.event for one in taken])
             for one, outcome in zip(taken, outcomes, strict=True):
                 _answer(one.answered, outcome)
         finally:
-            queue.messages -= 1
+            queue.transactions -= 1
             queue.under_way -= len(taken)
         self._begin(caller, queue)
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
+from tallystick.ledger.files.kept_open import KeptOpen
 from tallystick.ledger.files.layout import Column, Instants, Layout, Longs, Stored, Uuids, Values, columns_of
 from tallystick.ledger.files.model import ABSENT, Codes, Format, Mask, Numbers, Posted, Results
 from tallystick.ledger.files.uuids import write_uuids
@@ -31,7 +32,7 @@ class Encoder:
         self._schema = pa.schema([self._field(column) for column in layout.columns])
         self._waiting: list[pa.RecordBatch] = []
         # Arrow would close a file of its own; it gets one that leaves ours open.
-        self._kept_open = _KeptOpen(sink)
+        self._kept_open = KeptOpen(sink)
         self._sink = pa.PythonFile(self._kept_open, mode="w")
         self._writer = self._make_writer()
 
@@ -95,42 +96,6 @@ class Encoder:
             case texts:
                 array = pa.array(texts, pa.string())
         return array
-
-
-class _KeptOpen:
-    """A sink that Arrow may say to close, and that stays open."""
-
-    closed = False
-
-    def __init__(self, sink: BinaryIO) -> None:
-        self._sink = sink
-        self._written = 0
-        self.listens = True
-
-    def write(self, data: bytes) -> int:
-        if self.listens:
-            self._sink.write(data)
-        self._written += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._written
-
-    def flush(self) -> None:
-        if self.listens:
-            self._sink.flush()
-
-    def close(self) -> None:
-        self.flush()
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
 
 
 def write_instants(instants: Numbers) -> np.ndarray[tuple[int], np.dtype[np.str_]]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
+from tallystick.ledger.files.kept_open import KeptOpen
 from tallystick.usage.export.model import Column, ExportedRow, Format, Stored, Value, column_values
 
 _GROUP_ROWS = 1 << 16
@@ -46,7 +47,7 @@ class RowWriter:
             self._sink: BinaryIO = self._unfinished.open("xb")
         else:
             self._sink = where
-        self._open = _KeptOpen(self._sink)
+        self._open = KeptOpen(self._sink)
         self._writer = self._make_writer(pa.PythonFile(self._open, mode="w"))
 
     def __enter__(self) -> Self:
@@ -122,42 +123,6 @@ class RowWriter:
                 return [list(one.items()) for one in values if isinstance(one, Mapping)]
             case _:
                 return list(values)
-
-
-class _KeptOpen:
-    """A sink that Arrow may say to close, and that stays open."""
-
-    closed = False
-
-    def __init__(self, sink: BinaryIO) -> None:
-        self._sink = sink
-        self._written = 0
-        self.listens = True
-
-    def write(self, data: bytes) -> int:
-        if self.listens:
-            self._sink.write(data)
-        self._written += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._written
-
-    def flush(self) -> None:
-        if self.listens:
-            self._sink.flush()
-
-    def close(self) -> None:
-        self.flush()
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
 
 
 def _write_instant(at: dt.datetime) -> str:
