@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import asyncpg
 
@@ -63,10 +64,11 @@ async def open_pool(url: str, *, size: int = 10) -> asyncpg.Pool:
         StoreUnreachable: nobody answers at *url* (``store.unreachable``).
         StoreNotPrepared: the schema or the role is missing (``store.not_prepared``).
     """
+    asyncio.get_running_loop().set_exception_handler(_leave_losses_to_whoever_asked)
     try:
-        return await asyncpg.create_pool(
+        pool = await asyncpg.create_pool(
             url,
-            min_size=1,
+            min_size=0,  # no more: the driver would restore them in the background, and complain there
             max_size=size,
             timeout=10,
             statement_cache_size=500,
@@ -87,6 +89,8 @@ async def open_pool(url: str, *, size: int = 10) -> asyncpg.Pool:
                 "enable_seqscan": "off",
             },
         )
+        async with pool.acquire():
+            return pool
     except (asyncpg.InvalidParameterValueError, asyncpg.UndefinedObjectError) as error:
         raise StoreNotPrepared from error
     except LOST_CONNECTION as error:
@@ -123,6 +127,18 @@ async def _leave_as_it_is(_: asyncpg.Connection) -> None:
     Nothing is set on a session after it was opened, and an open transaction is rolled back before this. Who takes
     a lock that outlives a transaction, as a sealer does, closes the connection instead of giving it back.
     """
+
+
+def _leave_losses_to_whoever_asked(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """
+    Say nothing here of a connection that was lost: whoever asked over it is told, once and in our words.
+
+    The driver says it twice more, when it takes back a connection whose transaction it could not end, and when it
+    drops the answer that nobody waits for since the next question failed first.
+    """
+    lost = isinstance(context.get("exception"), LOST_CONNECTION)
+    if not lost and not str(context.get("message")).startswith("Resetting connection with an active transaction"):
+        loop.default_exception_handler(context)
 
 
 async def connect_as_owner(url: str) -> asyncpg.Connection:
