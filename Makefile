@@ -25,7 +25,7 @@ up: $(READY) ## serve REST on 127.0.0.1 (Ctrl-C stops it)
 	@exec $(BIN)/tallystick up
 
 test: $(READY) ## pass the tests, on as many cores as there are
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(READY) ## check style, format, types and layers
 	@$(BIN)/ruff check --quiet --output-format concise

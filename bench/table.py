@@ -86,6 +86,10 @@ TARGETS: dict[str, tuple[Target, ...]] = {
     "usage_duplicates": (Target("value", at_least=0.8),),
     "usage_month_total": (Target("value", under=10),),
     "rating_run": (Target("value", under=30), Target("MiB", under=1_025)),
+    "webhook_delivery": (Target("value", at_least=1_000),),
+    "invoice_pdf": (Target("value", at_least=30),),
+    "invoice_issue": (Target("value", under=60),),
+    "invoice_debit": (Target("value", under=60),),
     "rest_transfer": (Target("value", at_least=6_000), Target("p99", under=40), Target("ratio", at_least=1.5)),
 }
 """What each id has to reach on 2 cores; an id that is not here is measured for comparison only."""

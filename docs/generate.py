@@ -25,8 +25,9 @@ import tallystick
 from docs.transfer_results import NAME, transfer_results_page
 from tallystick.api.errors import STATUS, STATUS_OF_CODE
 from tallystick.errors import Kind, TallystickError, every_error
+from tallystick.notify.model import EVENT_TYPES, EventData, PlacedAmount
 from tallystick.operations.model import Operation
-from tallystick.operations.table import ROOMS
+from tallystick.operations.table import TABLE
 from tallystick.settings import VARIABLES, Settings
 
 PAGES = Path(__file__).with_name("reference")
@@ -55,6 +56,7 @@ def pages() -> dict[str, str]:
         "operations.md": operations_page(),
         "errors.md": errors_page(),
         "settings.md": settings_page(),
+        "events.md": events_page(),
         NAME: transfer_results_page(_WRITTEN),
     }
 
@@ -74,7 +76,7 @@ def operations_page() -> str:
         _index(),
     ]
     homes: dict[str, str] = {}
-    parts.extend(_operation(one, homes) for room in ROOMS for one in room.OPERATIONS if one.route)
+    parts.extend(_operation(one, homes) for one in TABLE.values() if one.route)
     return _page(parts)
 
 
@@ -128,6 +130,41 @@ def settings_page() -> str:
     )
 
 
+def events_page() -> str:
+    """Describe every type of event that others are told of, with its data."""
+    types = _table(
+        ("type", "subject", "told when", "data"),
+        [
+            (f"`{one.name}`", f"`{one.subject}`", one.when, f"[{one.data.__name__}](#{_anchor(one.data.__name__)})")
+            for one in EVENT_TYPES.values()
+        ],
+    )
+    parts = [
+        "# Events",
+        _WRITTEN,
+        (
+            "What others are told of, as signed webhooks ([how to receive them](../how-to/receive-webhooks.md)) and at\n"
+            "`GET /events`. The body is `type`, `timestamp` (when it was told), `book`, `subject` and `data`; the events of\n"
+            "one subject arrive in the order in which they were told. Amounts are integers of minor units, ids and instants\n"
+            "are text, and so is a decimal number. A field that can be absent is left out when there is nothing to say."
+        ),
+        types,
+    ]
+    structs: list[type[EventData]] = [*dict.fromkeys(one.data for one in EVENT_TYPES.values()), PlacedAmount]
+    parts.extend(part for struct in structs for part in _event_data(struct))
+    return _page(parts)
+
+
+def _event_data(struct: type[EventData]) -> tuple[str, str, str]:
+    documented = _docs_of_fields(struct)
+    shown = [
+        (f"`{one.encode_name}`", "yes" if one.required else "no", documented.get(one.name, ""))
+        for one in msgspec.structs.fields(struct)
+    ]
+    says = _sentence((struct.__doc__ or "").strip())
+    return f"## {struct.__name__}", says, _table(("field", "always there", "what it is"), shown)
+
+
 def load_everything() -> None:
     """Import every module of the product, so that no error is missing."""
     for module in pkgutil.walk_packages(tallystick.__path__, "tallystick."):
@@ -136,7 +173,7 @@ def load_everything() -> None:
 
 
 def _index() -> str:
-    offered = [one for room in ROOMS for one in room.OPERATIONS if one.route]
+    offered = [one for one in TABLE.values() if one.route]
     rows = [(f"[{one.name}](#{_anchor(one.name)})", f"`{one.route}`", f"`{one.scope}`", one.summary) for one in offered]
     return _table(("operation", "REST", "scope", "what it does"), rows)
 

@@ -14,17 +14,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import structlog
 import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tallystick.cli.run import write_log
 from tallystick.errors import TallystickError
 from tallystick.ids import uuid7
 from tallystick.invoicing.model import Invoice
 from tallystick.ledger.log_keys import load_public_key
-from tallystick.main import FIRST_BOOK, ensure_book, keys_directory, open_store
 from tallystick.money import Money, currency
+from tallystick.open_store import FIRST_BOOK, ensure_book, keys_directory, open_store
 from tallystick.operations.import_usage import ImportReport, import_usage
 from tallystick.operations.invoicing_month import MonthRun, run_month
 from tallystick.operations.run import Operations
@@ -94,7 +94,7 @@ def main() -> None:
         "data", nargs="?", type=Path, help="an access log (Combined Log Format), or any file that usage import reads"
     )
     chosen = arguments.parse_args()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    write_log()
     out = Console(highlight=False)
     try:
         good = uvloop.run(_demo(out, chosen.data))

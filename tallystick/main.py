@@ -5,50 +5,40 @@ import contextlib
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
-import asyncpg
 import structlog
 import uvicorn
 
 from tallystick.api.avro.answer_calls import Calls
 from tallystick.api.avro.over_sockets import AvroOverSockets
+from tallystick.api.grpc.serve import GrpcServer
+from tallystick.api.recognise import Recogniser, RefusalBook
 from tallystick.api.rest.app import make_app
-from tallystick.api.rest.recognise import Recogniser, RefusalBook
 from tallystick.api.rest.serve import server_config
-from tallystick.clock import MovedClock, SystemClock
-from tallystick.db.connect import LOST_CONNECTION, faults_told, open_pool
-from tallystick.db.embedded import EmbeddedServer, serving, shipped_binaries
-from tallystick.db.migrate import migrate, require_prepared
 from tallystick.errors import Kind, TallystickError
-from tallystick.ids import uuid7
-from tallystick.ledger.books import list_books, open_book
+from tallystick.ledger.books import list_books
 from tallystick.ledger.watching.ask_witness import parse_witnesses
+from tallystick.open_store import FIRST_BOOK, Store, ensure_book, keys_directory, open_store
 from tallystick.operations.run import Operations
 from tallystick.operations.sealing import Sealing
-from tallystick.operations.table import TABLE
 from tallystick.operations.witnessing import Witnessing
+from tallystick.operations.work_alerts import work_alerts
 from tallystick.operations.work_holds import work_holds
 from tallystick.operations.work_payments import take_over_payments, work_payments
 from tallystick.operations.work_totals import work_totals
 from tallystick.operations.work_usage_months import work_usage_months
 from tallystick.operations.work_wallets import work_wallets
+from tallystick.operations.work_webhooks import Webhooks
 from tallystick.payments.providers import protocol
 from tallystick.payments.providers.sandbox import process as sandbox
 from tallystick.payments.providers.sandbox.client import SandboxProvider
-from tallystick.security.keys import hash_of, make_key
-from tallystick.security.model import OPERATOR
 from tallystick.settings import Settings
-from tallystick.taxes.engine import TaxEngine, load_engine
 
 _log = structlog.get_logger()
 
-FIRST_BOOK = "main"
-POOL_SIZE = 12
-_CLOSE_SECONDS = 10
 _Done = TypeVar("_Done")
 
 
@@ -57,22 +47,6 @@ class PortTaken(TallystickError):
 
     code = "up.port_taken"
     kind = Kind.CONFLICT
-
-
-class StoreRefused(TallystickError):
-    """PostgreSQL answers, and refuses: {reason}."""
-
-    code = "store.refused"
-    kind = Kind.REFUSED
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """The operations on an open store; ``server`` is None where PostgreSQL is the operator's own."""
-
-    operations: Operations
-    server: EmbeddedServer | None
-    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,51 +59,13 @@ class Started:
     store: Store
     avro: str | None = None
     """Where Avro RPC is spoken over plain sockets; None: nowhere."""
-
-
-@contextlib.asynccontextmanager
-async def open_store(settings: Settings, *, attach: bool = True) -> AsyncIterator[Store]:
-    """
-    Open the store that *settings* name, starting the embedded server if they name none.
-
-    The embedded one is brought up to this version; one of the operator's own must have been (`tallystick migrate`).
-
-    Raises:
-        TallystickError: ``store.…``, with what to do.
-    """
-    async with contextlib.AsyncExitStack() as stack:
-        server = None
-        url = settings.postgres_url
-        if url is None:
-            binaries = settings.postgres_binaries or shipped_binaries()
-            server = await stack.enter_async_context(serving(settings.data_directory, binaries, attach=attach))
-            url = server.url
-            await prepare(url)
-        with _refusals_told():
-            pool = await open_pool(url, size=POOL_SIZE)
-            stack.push_async_callback(_close, pool)
-            await require_prepared(pool)
-        clock = SystemClock() if settings.test_clock is None else MovedClock(settings.test_clock)
-        operations = Operations(pool, clock, TABLE)
-        if settings.tax_engine is not None:
-            operations.resources[TaxEngine] = load_engine(settings.tax_engine)
-        yield Store(operations, server, url)
-
-
-async def prepare(url: str) -> list[str]:
-    """
-    Bring the database at *url* up to this version and return the names of the migrations applied now.
-
-    Raises:
-        TallystickError: ``store.…``, with what is in the way.
-    """
-    with _refusals_told():
-        return await migrate(url)
+    grpc: str | None = None
+    """Where gRPC is spoken; None: nowhere."""
 
 
 async def up(settings: Settings, announce: Callable[[Started], None], stop: asyncio.Event | None = None) -> None:
     """
-    Serve REST and Avro RPC, seal, and carry payments through, until a signal (or *stop*) says to end; then leave nothing running.
+    Serve REST, Avro RPC and gRPC, seal, and carry payments through, until a signal (or *stop*) says to end; then leave nothing running.
 
     Raises:
         TallystickError: it cannot start: ``store.…``, ``up.port_taken``.
@@ -144,6 +80,7 @@ async def up(settings: Settings, announce: Callable[[Started], None], stop: asyn
         if settings.avro_port is not None:
             avro = _listen(settings.avro_host, settings.avro_port, "TALLYSTICK_AVRO_PORT")
             stack.callback(avro.close)
+        grpc = _bind_grpc(settings)
         started = await _unless(stop, _start(settings, stack, f"http://{_place(listener)}"))
         if started is None:
             return
@@ -151,8 +88,15 @@ async def up(settings: Settings, announce: Callable[[Started], None], stop: asyn
         if avro is not None:
             await _speak_avro(settings, operations, avro, stack)
             started = replace(started, avro=_place(avro))
+        if grpc is not None:
+            await grpc.start(operations)
+            stack.push_async_callback(grpc.stop)
+            started = replace(started, grpc=grpc.place)
         app = make_app(
-            operations, most_import_bytes=settings.most_import_bytes, most_call_bytes=settings.most_call_bytes
+            operations,
+            most_import_bytes=settings.most_import_bytes,
+            most_call_bytes=settings.most_call_bytes,
+            templates=settings.templates,
         )
         server = _Server(server_config(app))
         stack.push_async_callback(_cancel, [asyncio.create_task(_end(server, stop))])
@@ -184,15 +128,12 @@ async def _speak_avro(
     stack.push_async_callback(door.stop)
 
 
-async def ensure_book(operations: Operations, name: str) -> str | None:
-    """Open the book *name* if need be; return a new administrator's key if it has none, and None otherwise."""
-    await operations.work(lambda connection: open_book(connection, name, operations.clock.now()))
-    if await operations.call(OPERATOR, name, "security.list_keys", "", {}):
+def _bind_grpc(settings: Settings) -> GrpcServer | None:
+    """Take the port for gRPC, if there is to be one; looking first tells what is in the way better than the library does."""
+    if settings.grpc_port is None:
         return None
-    key = make_key()
-    fields = {"name": "first administrator", "scopes": ["*"], "sha256": hash_of(key).hex()}
-    await operations.call(OPERATOR, name, "security.create_key", str(uuid7()), fields)
-    return key
+    _listen(settings.grpc_host, settings.grpc_port, "TALLYSTICK_GRPC_PORT").close()
+    return GrpcServer(settings.grpc_host, settings.grpc_port, settings.most_call_bytes)
 
 
 async def _ensure_first_book(operations: Operations) -> str | None:
@@ -205,11 +146,6 @@ async def _ensure_first_book(operations: Operations) -> str | None:
     if books and FIRST_BOOK not in {book.name for book in books}:
         return None
     return await ensure_book(operations, FIRST_BOOK)
-
-
-def keys_directory(settings: Settings) -> Path:
-    """Return where the keys of the logs are."""
-    return settings.data_directory / "keys"
 
 
 class _Server(uvicorn.Server):
@@ -236,16 +172,6 @@ async def _unless(stop: asyncio.Event, work: Coroutine[None, None, _Done]) -> _D
         return None
     await _cancel([stopping])
     return working.result()
-
-
-@contextlib.contextmanager
-def _refusals_told() -> Iterator[None]:
-    """Turn what PostgreSQL says when it is opened into errors of ours."""
-    try:
-        with faults_told():
-            yield
-    except asyncpg.PostgresError as error:
-        raise StoreRefused(reason=error) from error
 
 
 def _listen(host: str, port: int, setting: str) -> socket.socket:
@@ -297,6 +223,8 @@ def _workers(settings: Settings, store: Store) -> list[Worker]:
         ("payments", lambda: work_payments(store.operations)),
         ("usage totals", lambda: work_totals(store.operations)),
         ("usage months", lambda: work_usage_months(store.operations)),
+        ("webhooks", Webhooks.of(store.operations).run),
+        ("alerts", lambda: work_alerts(store.operations)),
     ]
     if settings.witnesses:
         witnessing = Witnessing(store.operations, parse_witnesses(settings.witnesses))
@@ -320,11 +248,3 @@ async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _close(pool: asyncpg.Pool) -> None:
-    """Close the connections; those that are not given back in time are cut."""
-    try:
-        await asyncio.wait_for(pool.close(), _CLOSE_SECONDS)
-    except (TimeoutError, *LOST_CONNECTION):
-        pool.terminate()

@@ -1,6 +1,7 @@
 """What an operator can set: environment variables that start with TALLYSTICK_, each with a safe default."""
 
 import datetime as dt
+import ipaddress
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,8 +40,12 @@ class Settings:
     """TALLYSTICK_AVRO_HOST: the address that port is on; loopback unless told, since keys cross it in the clear."""
     avro_connections: int = 256
     """TALLYSTICK_AVRO_CONNECTIONS: how many clients may be connected there at once."""
+    grpc_port: int | None = None
+    """TALLYSTICK_GRPC_PORT: the port for gRPC; none: it is not offered."""
+    grpc_host: str = "127.0.0.1"
+    """TALLYSTICK_GRPC_HOST: the address that port is on; loopback unless told, since keys cross it in the clear."""
     most_call_bytes: int = 8 * 1024**2
-    """TALLYSTICK_MOST_CALL_BYTES: how large a call of Avro RPC may be, over HTTP and over sockets."""
+    """TALLYSTICK_MOST_CALL_BYTES: how large a call may be, of Avro RPC, over HTTP and over sockets, and of gRPC."""
     witnesses: str = ""
     """TALLYSTICK_WITNESSES: who cosigns the logs: an address, a space and the witness's public key each, commas between."""
     provider_url: str | None = None
@@ -48,7 +53,11 @@ class Settings:
     provider_secret: str | None = None
     """TALLYSTICK_PROVIDER_SECRET: the secret the provider knows us by; never logged."""
     tax_engine: str | None = None
-    """TALLYSTICK_TAX_ENGINE: what says the taxes of a month run, as package.module:name; None: the rates of the book."""
+    """TALLYSTICK_TAX_ENGINE: what says the taxes of invoices, as package.module:name; None: the rates of the book."""
+    templates: Path | None = None
+    """TALLYSTICK_TEMPLATES: a directory with an invoice.typ of your own, and what it uses: pictures, fonts; None: ours."""
+    webhook_allow: str = ""
+    """TALLYSTICK_WEBHOOK_ALLOW: networks of your own that webhooks may go to, by http too, as 127.0.0.1/32,10.1.0.0/16."""
     test_clock: dt.datetime | None = None
     """TALLYSTICK_TEST_CLOCK: the instant that it shall be, until it is moved; for trying out, on books without real money."""
 
@@ -89,6 +98,21 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _templates(text: str) -> Path:
+    if not (Path(text) / "invoice.typ").is_file():
+        raise ValueError("a directory with a file invoice.typ in it")
+    return Path(text)
+
+
+def _networks(text: str) -> str:
+    for one in text.split(","):
+        try:
+            ipaddress.ip_network(one.strip())
+        except ValueError:
+            raise ValueError("networks such as 127.0.0.1/32,10.1.0.0/16") from None
+    return text
+
+
 def _instant(text: str) -> dt.datetime:
     try:
         instant = dt.datetime.fromisoformat(text)
@@ -110,11 +134,15 @@ VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "TALLYSTICK_AVRO_PORT": ("avro_port", _port),
     "TALLYSTICK_AVRO_HOST": ("avro_host", str),
     "TALLYSTICK_AVRO_CONNECTIONS": ("avro_connections", _count),
+    "TALLYSTICK_GRPC_PORT": ("grpc_port", _port),
+    "TALLYSTICK_GRPC_HOST": ("grpc_host", str),
     "TALLYSTICK_MOST_CALL_BYTES": ("most_call_bytes", _bytes),
     "TALLYSTICK_WITNESSES": ("witnesses", str),
     "TALLYSTICK_PROVIDER_URL": ("provider_url", str),
     "TALLYSTICK_PROVIDER_SECRET": ("provider_secret", str),
     "TALLYSTICK_TAX_ENGINE": ("tax_engine", str),
+    "TALLYSTICK_TEMPLATES": ("templates", _templates),
+    "TALLYSTICK_WEBHOOK_ALLOW": ("webhook_allow", _networks),
     "TALLYSTICK_TEST_CLOCK": ("test_clock", _instant),
 }
 """Each variable, the field it sets, and what turns its text into the value."""

@@ -55,3 +55,6 @@ WHERE price.book_id = $1 AND product = $2 AND effective_at < $4 AND price.transa
       WHERE earlier.book_id = price.book_id AND earlier.product = price.product AND earlier.charge = price.charge
         AND earlier.effective_at <= $3 AND earlier.transaction_id < $5), '-infinity')
 ORDER BY charge COLLATE "C", effective_at
+
+-- name: lock_prices
+SELECT pg_advisory_xact_lock_shared(hashtextextended('tallystick.drafts.' || $2, $1))

@@ -15,6 +15,7 @@ from tallystick.rating.rate import needs
 from tallystick.rating.read_price import price_to_builtins, read_price
 
 _queries = queries_beside(__file__)
+_lock_prices = _queries.run("lock_prices")
 _insert_price = _queries.run("insert_price")
 _find_price = _queries.tuples("find_price")
 
@@ -24,6 +25,15 @@ class PriceExists(TallystickError):
 
     code = "catalog.price_exists"
     kind = Kind.CONFLICT
+
+
+async def enter_to_price(connection: Connection, book_id: int, product: str) -> None:
+    """
+    Wait until nobody drafts invoices of the product, and let nobody begin before the transaction ends.
+
+    Before the transaction takes its place in the order: so a draft never misses a price that stands before it there.
+    """
+    await _lock_prices(connection, book_id, product)
 
 
 async def set_price(connection: Connection, recorded: Recorded, wanted: PriceVersion) -> PriceVersion:
@@ -53,6 +63,7 @@ async def set_price(connection: Connection, recorded: Recorded, wanted: PriceVer
             raise InvalidInput(field="meter", rule="a price that judges each transaction needs a meter that adds up")
     asset = await find_asset(connection, recorded.book_id, wanted.asset)
     content = price_to_builtins(price)
+    await enter_to_price(connection, recorded.book_id, wanted.product)
     await _insert_price(
         connection,
         recorded.book_id,

@@ -1,7 +1,7 @@
-"""`tallystick account`: the chart of accounts, balances, histories and statements; amounts are in minor units."""
+"""`tallystick account`: the chart of accounts, balances, histories and statements."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -9,22 +9,24 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from tallystick.cli.run import Book, on_store, out
-from tallystick.main import FIRST_BOOK, Store
-from tallystick.security.model import OPERATOR
+from tallystick.cli.amounts import read_assets
+from tallystick.cli.console import out
+from tallystick.cli.run import INSTANT_FORMS, Book, ask_of, in_utc, on_store, write_instant
+from tallystick.money import Asset, Money
+from tallystick.open_store import FIRST_BOOK, Store
 
 app = typer.Typer(no_args_is_help=True, help="Accounts: the chart of them, balances, histories and statements.")
 
-_FORMS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
 Instant = Annotated[
     dt.datetime | None,
     typer.Option(
-        formats=_FORMS, metavar="INSTANT", help="Such as 2026-11-01 or 2026-11-01T12:00:00Z; UTC if it has no zone."
+        formats=INSTANT_FORMS,
+        metavar="INSTANT",
+        help="Such as 2026-11-01 or 2026-11-01T12:00:00Z; UTC if it has no zone.",
     ),
 ]
 Effective = Annotated[bool, typer.Option("--effective", help="By effective instead of recorded time.")]
 Account = Annotated[str, typer.Argument(help="Its code, such as customers/42/receivable.")]
-_UNITS = "[dim]amounts in minor units[/dim]"
 _PAGE = 1000
 _CHILDREN = 100
 
@@ -43,14 +45,14 @@ def tree(
         return drawn
 
     out.print(on_store(work), highlight=False)
-    out.print(_UNITS)
 
 
 async def _draw(store: Store, book: str, path: str, depth: int, into: Tree) -> None:
     """Add the children of *path*; of many the first hundred, and that there are more."""
-    page = await _ask(store, book, "ledger.tree", path=path, limit=_CHILDREN)
+    page = await ask_of(store, book, "ledger.tree", {"path": path, "limit": _CHILDREN})
     for child in page.children:
-        totals = ", ".join(_total(one) for one in child.totals)
+        assets = await read_assets(store, book, [one.asset for one in child.totals])
+        totals = ", ".join(_total(one, assets[one.asset]) for one in child.totals)
         below = f" [dim]{child.below:,} below[/dim]" if child.below else ""
         branch = into.add(f"{escape(child.name)}  {totals}{below}")
         if child.below and depth > 1:
@@ -59,22 +61,27 @@ async def _draw(store: Store, book: str, path: str, depth: int, into: Tree) -> N
         into.add("[dim]and more[/dim]")
 
 
-def _total(one: Any) -> str:  # noqa: ANN401 - a part of what the operation answers
-    held = f" ({one.available:,} available)" if one.held else ""
-    return f"{one.balance:,} {one.asset}{held}"
+def _total(one: Any, asset: Asset) -> str:  # noqa: ANN401 - a part of what the operation answers
+    held = f" ({Money(one.available, asset)} available)" if one.held else ""
+    return f"{Money(one.balance, asset)}{held}"
 
 
 @app.command()
 def balance(account: Account, at: Instant = None, effective: Effective = False, book: Book = FIRST_BOOK) -> None:
     """Show the balance of an account, now or at an instant."""
-    found = _one(book, "ledger.balance", account=account, at=_aware(at), by=_by(effective=effective))
+    fields = {"account": account, "at": in_utc(at), "by": _by(effective=effective)}
+
+    async def work(store: Store) -> tuple[Any, Asset]:
+        found = await ask_of(store, book, "ledger.balance", fields)
+        return found, (await read_assets(store, book, [found.asset]))[found.asset]
+
+    found, asset = on_store(work)
     table = Table(show_header=False, box=None)
     table.add_column()
     table.add_column(justify="right")
     for name in ("balance", "held", "available", "incoming", "debits", "credits"):
-        table.add_row(name, f"{getattr(found, name):,} {found.asset}")
+        table.add_row(name, str(Money(getattr(found, name), asset)))
     out.print(table)
-    out.print(_UNITS)
 
 
 @app.command()
@@ -88,21 +95,20 @@ def history(
     book: Book = FIRST_BOOK,
 ) -> None:
     """List the transfers of an account or of all accounts below it, in order of time."""
-    fields = {"account": account, "below": below, "since": _aware(since), "until": _aware(until)}
+    fields = {"account": account, "below": below, "since": in_utc(since), "until": in_utc(until)}
     fields["by"] = _by(effective=effective)
 
     async def work(store: Store) -> None:
         if last is not None:
             items = await _latest(store, book, last, fields)
-            out.print(_entries(items), soft_wrap=True)
+            out.print(await _entries(store, book, items), soft_wrap=True)
             return
         after: str | None = ""
         while after is not None:
-            page = await _ask(store, book, "ledger.history", **fields, after=after, limit=_PAGE)
+            page = await ask_of(store, book, "ledger.history", {**fields, "after": after, "limit": _PAGE})
             if page.items:
-                out.print(_entries(page.items), soft_wrap=True)
+                out.print(await _entries(store, book, page.items), soft_wrap=True)
             after = page.next
-        out.print(_UNITS)
 
     on_store(work)
 
@@ -111,7 +117,7 @@ async def _latest(store: Store, book: str, count: int, fields: dict[str, object]
     items: list[Any] = []
     turn: dict[str, object] = {"last": True}
     while len(items) < count:
-        page = await _ask(store, book, "ledger.history", **fields, **turn, limit=count - len(items))
+        page = await ask_of(store, book, "ledger.history", {**fields, **turn, "limit": count - len(items)})
         items = [*page.items, *items]
         if page.previous is None:
             break
@@ -122,36 +128,44 @@ async def _latest(store: Store, book: str, count: int, fields: dict[str, object]
 @app.command()
 def statement(
     account: Account,
-    since: Annotated[dt.datetime, typer.Option(formats=_FORMS, metavar="INSTANT", help="Where the period begins.")],
-    until: Annotated[dt.datetime, typer.Option(formats=_FORMS, metavar="INSTANT", help="Where it ends, not included.")],
+    since: Annotated[
+        dt.datetime, typer.Option(formats=INSTANT_FORMS, metavar="INSTANT", help="Where the period begins.")
+    ],
+    until: Annotated[
+        dt.datetime, typer.Option(formats=INSTANT_FORMS, metavar="INSTANT", help="Where it ends, not included.")
+    ],
     effective: Effective = False,
     book: Book = FIRST_BOOK,
 ) -> None:
     """Print the statement of an account: what it had, what came and went, what it has then."""
-    fields = {"account": account, "since": _aware(since), "until": _aware(until), "by": _by(effective=effective)}
+    fields = {"account": account, "since": in_utc(since), "until": in_utc(until), "by": _by(effective=effective)}
 
     async def work(store: Store) -> None:
-        page = await _ask(store, book, "ledger.statement", **fields, limit=_PAGE)
+        page = await ask_of(store, book, "ledger.statement", {**fields, "limit": _PAGE})
         out.print(f"[bold]{escape(account)}[/bold] by {page.by} time, {page.asset}", highlight=False)
-        out.print(_standing("opening", page.opening), highlight=False)
+        asset = (await read_assets(store, book, [page.asset]))[page.asset]
+        out.print(_standing("opening", page.opening, asset), highlight=False)
         if page.entries:
-            out.print(_entries(page.entries), soft_wrap=True)
+            out.print(await _entries(store, book, page.entries), soft_wrap=True)
         while page.next is not None:
-            page = await _ask(store, book, "ledger.statement", **fields, after=page.next, limit=_PAGE)
-            out.print(_entries(page.entries), soft_wrap=True)
-        out.print(f"credits {page.credits:,}, debits {page.debits:,}", highlight=False)
-        out.print(_standing("closing", page.closing), highlight=False)
-        out.print(_UNITS)
+            page = await ask_of(store, book, "ledger.statement", {**fields, "after": page.next, "limit": _PAGE})
+            out.print(await _entries(store, book, page.entries), soft_wrap=True)
+        out.print(f"credits {Money(page.credits, asset)}, debits {Money(page.debits, asset)}", highlight=False)
+        out.print(_standing("closing", page.closing, asset), highlight=False)
 
     on_store(work)
 
 
-def _standing(name: str, one: Any) -> str:  # noqa: ANN401 - a part of what the operation answers
-    held = f", {one.held:,} held, {one.available:,} available" if one.held else ""
-    return f"{name} {_time(one.at)}  {one.balance:,}{held}"
+def _standing(name: str, one: Any, asset: Asset) -> str:  # noqa: ANN401 - a part of what the operation answers
+    held = f", {Money(one.held, asset)} held, {Money(one.available, asset)} available" if one.held else ""
+    return f"{name} {write_instant(one.at)}  {Money(one.balance, asset)}{held}"
 
 
-def _entries(items: Sequence[Any]) -> Table:
+async def _entries(store: Store, book: str, items: Sequence[Any]) -> Table:
+    return _table(items, await read_assets(store, book, [one.asset for one in items]))
+
+
+def _table(items: Sequence[Any], assets: Mapping[str, Asset]) -> Table:
     table = Table(box=None)
     for heading in ("effective", "reason", "from", "to"):
         table.add_column(heading, no_wrap=True)
@@ -159,29 +173,14 @@ def _entries(items: Sequence[Any]) -> Table:
         table.add_column(heading, no_wrap=True, justify="right")
     table.add_column("reference")
     for one in items:
-        amount = f"{-one.amount if one.direction == 'debit' else one.amount:,}"
-        shown = amount if one.effect == "posted" else f"{one.effect} {one.amount:,}"
-        running = "" if one.balance is None else f"{one.balance:,}"
-        table.add_row(_time(one.effective_at), one.reason, escape(one.debit), escape(one.credit), shown, running,
+        asset = assets[one.asset]
+        amount = Money(-one.amount if one.direction == "debit" else one.amount, asset)
+        shown = str(amount) if one.effect == "posted" else f"{one.effect} {Money(one.amount, asset)}"
+        running = "" if one.balance is None else str(Money(one.balance, asset))
+        table.add_row(write_instant(one.effective_at), one.reason, escape(one.debit), escape(one.credit), shown, running,
                       escape(one.reference or ""))  # fmt: skip
     return table
 
 
-def _time(at: dt.datetime) -> str:
-    return at.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _aware(at: dt.datetime | None) -> dt.datetime | None:
-    return at.replace(tzinfo=dt.UTC) if at is not None and at.tzinfo is None else at
-
-
 def _by(*, effective: bool) -> str:
     return "effective" if effective else "recorded"
-
-
-def _one(book: str, operation: str, **fields: object) -> Any:  # noqa: ANN401 - what the operation's table says it answers
-    return on_store(lambda store: _ask(store, book, operation, **fields))
-
-
-async def _ask(store: Store, book: str, operation: str, **fields: object) -> Any:  # noqa: ANN401 - as above
-    return await store.operations.call(OPERATOR, book, operation, "", fields)

@@ -2,8 +2,9 @@
 
 import typer
 
-from tallystick.cli.run import complain, on_store
-from tallystick.main import ensure_book
+from tallystick.cli.console import complain
+from tallystick.cli.run import on_store
+from tallystick.open_store import ensure_book
 
 app = typer.Typer(no_args_is_help=True, help="Books: each the ledger of one legal entity.")
 

@@ -1,6 +1,8 @@
 """`tallystick invoice`: a month's invoices, issued and shown."""
 
 import datetime as dt
+from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,20 +12,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tallystick.cli.amounts import read_amounts
-from tallystick.cli.run import Book, complain, on_store, out
-from tallystick.main import FIRST_BOOK, Store
+from tallystick.cli.console import complain, out
+from tallystick.cli.invoice_life import COMMANDS
+from tallystick.cli.run import Book, InvoiceId, on_store
 from tallystick.money import Asset, Money
+from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.invoicing_month import MonthRun, MonthTerms, Stage, run_month
 from tallystick.security.model import OPERATOR
 
 app = typer.Typer(no_args_is_help=True, help="Invoices: a month for every customer, gapless and once.")
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
 
 
 @app.command("run")
 def run_(
     month: Annotated[str, typer.Argument(help="Such as 2015-05.")],
     zone: Annotated[str, typer.Option(help="The time zone whose month it is.")] = "UTC",
-    series: Annotated[str, typer.Option(help="The series that the numbers are of.")] = "INV",
+    series: Annotated[
+        str | None, typer.Option(help="The series that the numbers are of; else the one that is set.")
+    ] = None,
     terms: Annotated[int, typer.Option(help="Days from issue to due date.")] = 30,
     book: Book = FIRST_BOOK,
 ) -> None:
@@ -71,7 +79,7 @@ def tell_set_aside(done: MonthRun) -> None:
 
 
 @app.command()
-def show(invoice_id: str, book: Book = FIRST_BOOK) -> None:
+def show(invoice_id: InvoiceId, book: Book = FIRST_BOOK) -> None:
     """Show an invoice with its lines, each explained."""
 
     async def work(store: Store) -> Any:  # noqa: ANN401 - what the operation's table says it answers
@@ -98,3 +106,40 @@ def show(invoice_id: str, book: Book = FIRST_BOOK) -> None:
         f"{told}total {Money(invoice.total, asset)}{paid}, outstanding {Money(invoice.outstanding, asset)}",
         highlight=False,
     )
+
+
+OutFile = Annotated[Path, typer.Option("-o", "--out", help="The file to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
+CreditNote = Annotated[bool, typer.Option("--credit-note", help="The id is that of a credit note.")]
+
+
+@app.command()
+def pdf(
+    invoice_id: InvoiceId, file: OutFile, force: Force = False, credit_note: CreditNote = False, book: Book = FIRST_BOOK
+) -> None:
+    """Write an invoice as PDF/A-3, with its electronic invoice (EN 16931) attached."""
+    _files().write_pdf(_asked(invoice_id, credit_note, book), file, force=force)
+
+
+@app.command()
+def xml(
+    invoice_id: InvoiceId,
+    file: OutFile,
+    force: Force = False,
+    rules: Annotated[
+        Path | None, typer.Option(help="Hold it to the official rules in this XSLT; exit with 1 if it breaks one.")
+    ] = None,
+    credit_note: CreditNote = False,
+    book: Book = FIRST_BOOK,
+) -> None:
+    """Write the electronic invoice alone: EN 16931 as Cross Industry Invoice."""
+    _files().write_xml(_asked(invoice_id, credit_note, book), file, rules, force=force)
+
+
+def _asked(document_id: str, credit_note: bool, book: str) -> tuple[str, str, str]:
+    return book, document_id, "credit_note" if credit_note else "invoice"
+
+
+def _files() -> Any:  # noqa: ANN401 - a module
+    """Import what renders documents when one is asked for: fonts and formats take longer to load than most commands to run."""
+    return import_module("tallystick.cli.invoice_files")

@@ -6,9 +6,10 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from tallystick.cli.run import Book, complain, on_store, out
+from tallystick.cli.console import complain, out
+from tallystick.cli.run import Book, on_store
 from tallystick.ids import uuid7
-from tallystick.main import FIRST_BOOK
+from tallystick.open_store import FIRST_BOOK
 from tallystick.operations.table import TABLE
 from tallystick.security.keys import hash_of, make_key
 from tallystick.security.model import OPERATOR

@@ -17,11 +17,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tallystick.cli.run import Book, complain, on_store, out
+from tallystick.cli.console import complain, out
+from tallystick.cli.run import Book, on_store
 from tallystick.errors import InvalidInput
 from tallystick.ledger.files import BlockWriter, Format, Results, write_results
 from tallystick.ledger.mass.read_transfers import Selection
-from tallystick.main import FIRST_BOOK, Store
+from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.export_transfers import export_transfers
 from tallystick.operations.import_transfers import ImportReport, Step, import_transfers
 from tallystick.security.model import OPERATOR

@@ -10,10 +10,11 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from tallystick.cli.run import Book, on_store, out
+from tallystick.cli.console import out
+from tallystick.cli.run import Book, on_store
 from tallystick.errors import InvalidInput
-from tallystick.main import FIRST_BOOK, Store
 from tallystick.money import Asset, Money
+from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.rating import Preview, PreviewedLine
 from tallystick.rating.model import Detail, Line
 from tallystick.security.model import OPERATOR

@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tallystick.cli.run import Book, complain, on_store, out, require_address
-from tallystick.main import FIRST_BOOK, Store
+from tallystick.cli.console import complain, out
+from tallystick.cli.run import Book, on_store, require_address
+from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.rebuild import rebuild as make_anew
 from tallystick.rebuild.model import Rebuilt
 from tallystick.rebuild.open_twin import made_database

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from tallystick.cli.run import Book, complain, on_store, out
+from tallystick.cli.console import complain, out
+from tallystick.cli.run import Book, on_store
 from tallystick.errors import InvalidInput, TallystickError
-from tallystick.main import FIRST_BOOK, Store
 from tallystick.money import Asset, Money
+from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.receipts.verify import verify_receipt
 from tallystick.security.model import OPERATOR
 

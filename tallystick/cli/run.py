@@ -1,45 +1,47 @@
-"""What every command of the command line stands on: the store it works on, and errors as one line."""
+"""Run a command's work: on the store that is set, with errors as one line."""
 
-import contextlib
+import datetime as dt
 import logging
-import os
 import re
 import sys
-import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 import structlog
 import typer
 import uvloop
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from tallystick.db.connect import StoreUnreachable
+from tallystick.cli.console import complain, tell_error
+from tallystick.db.connect import faults_told
 from tallystick.errors import TallystickError
-from tallystick.main import Store, open_store
+from tallystick.ids import uuid7
+from tallystick.open_store import Store, open_store
+from tallystick.security.model import OPERATOR
 from tallystick.settings import Settings, read_settings
 
-_WHOLE = 4096
-"""Columns for what must not be cut, and for what reads a pipe or a file: it breaks no lines and leaves nothing out."""
-out = Console()
-complain = Console(stderr=True)
-for _console in (out, complain):
-    if not _console.is_terminal and "COLUMNS" not in os.environ:
-        _console.width = _WHOLE
-
 Book = Annotated[str, typer.Option("--book", "-b", help="The book to work on.")]
+InvoiceId = Annotated[
+    str, typer.Argument(metavar="INVOICE", help="Its id, as `tallystick invoice list` shows it; not its number.")
+]
 Done = TypeVar("Done")
+INSTANT_FORMS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
+"""How an instant is written on the command line; without a zone it is one of UTC."""
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:]*)(:[0-9]{0,5})?", re.ASCII)
-_PACKAGE = Path(__file__).parents[1]
+
+
+def write_log() -> None:
+    """Write the log to standard error; a traceback shows lines of code and never what stood in them: secrets, names."""
+    processors = structlog.get_config()["processors"][:-1]
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*processors, renderer], logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 def run(work: Callable[[], Coroutine[Any, Any, Done]]) -> Done:
     """Run *work* to its end; an error becomes one line that says what to do, and exit code 1."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    write_log()
     logging.getLogger("asyncpg").setLevel(logging.ERROR)  # that the database is away is told by whoever needs it
     try:
         return uvloop.run(work())
@@ -49,47 +51,6 @@ def run(work: Callable[[], Coroutine[Any, Any, Done]]) -> Done:
     except KeyboardInterrupt:
         complain.print("stopped; what was done is kept, run it again to go on")
         raise typer.Exit(130) from None
-
-
-@contextlib.contextmanager
-def faults_on_one_line() -> Iterator[None]:
-    """
-    Tell whatever escapes on one line, with exit code 1.
-
-    Of what nobody foresaw only its kind and its place in the program are told: its words, like the values of its
-    variables, may hold secrets.
-    """
-    try:
-        yield
-    except TallystickError as error:
-        tell_error(error)
-        raise SystemExit(1) from None
-    except Exception as error:  # noqa: BLE001 - the operator gets a line to report, and no secret is shown
-        frames = [
-            frame for frame in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(frame.filename).parents
-        ]
-        at = f" at {Path(frames[-1].filename).relative_to(_PACKAGE.parent)}:{frames[-1].lineno}" if frames else ""
-        why = f"{type(error).__name__}{at}"
-        complain.print(
-            f"[red]error:[/red] this went wrong inside: {why} [dim]internal[/dim]", highlight=False, soft_wrap=True
-        )
-        raise SystemExit(1) from None
-
-
-def tell_error(error: TallystickError) -> None:
-    """Say on one line what went wrong, which input is to blame, and what the system or PostgreSQL said, if it did."""
-    field = f" [dim]({escape(error.field)})[/dim]" if error.field else ""
-    cause = error.__cause__
-    told = isinstance(error, StoreUnreachable) and str(cause)
-    because = f" ({' '.join(str(cause).split())})" if told else ""
-    line = f"[red]error:[/red] {escape(error.message + because)}{field} [dim]{error.code}[/dim]"
-    complain.print(line, highlight=False, soft_wrap=True)
-
-
-def print_whole(console: Console, table: Table) -> None:
-    """Print *table* as wide as it is: a terminal that is narrower breaks its lines, and no number is left out."""
-    wide = Console(file=console.file, width=_WHOLE, force_terminal=console.is_terminal)
-    wide.print(table, highlight=False, soft_wrap=True)
 
 
 def settings() -> Settings:
@@ -125,6 +86,31 @@ def on_store(work: Callable[[Store], Awaitable[Done]]) -> Done:
 
     async def opened() -> Done:
         async with open_store(settings()) as store:
-            return await work(store)
+            with faults_told():
+                return await work(store)
 
     return run(opened)
+
+
+def ask(book: str, operation: str, fields: Mapping[str, object], *, dry_run: bool = False) -> Any:  # noqa: ANN401 - what the operation's table says it answers
+    """Run an operation as the operator on the store that is set."""
+    return on_store(lambda store: ask_of(store, book, operation, fields, dry_run=dry_run))
+
+
+async def ask_of(
+    store: Store, book: str, operation: str, fields: Mapping[str, object], *, dry_run: bool = False
+) -> Any:  # noqa: ANN401 - as above
+    """Run an operation as the operator, leaving out what is None; return the answer as the operation's output class."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    answer = await store.operations.run(OPERATOR, book, operation, str(uuid7()), given, dry_run=dry_run)
+    return msgspec.json.decode(answer.body, type=store.operations.find(operation).output)
+
+
+def in_utc(at: dt.datetime | None) -> dt.datetime | None:
+    """Take an instant without a zone as one of UTC."""
+    return at.replace(tzinfo=dt.UTC) if at is not None and at.tzinfo is None else at
+
+
+def write_instant(at: dt.datetime) -> str:
+    """Write an instant to the second, in UTC."""
+    return at.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,8 +1,7 @@
 """`tallystick plan` and `tallystick subscription`: what is subscribed to, by whom, and what it is billed."""
 
 import datetime as dt
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,11 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tallystick.cli.amounts import read_amounts
-from tallystick.cli.run import Book, complain, on_store, out
+from tallystick.cli.console import complain, out
+from tallystick.cli.run import Book, ask, on_store
 from tallystick.ids import uuid7
 from tallystick.invoicing.preview_subscription import PreviewInvoice
-from tallystick.main import FIRST_BOOK, Store
 from tallystick.money import Asset, Money
+from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.run import encoder
 from tallystick.operations.subscription_run import RunTerms, Stage, SubscriptionRun, run_subscriptions
 from tallystick.operations.subscriptions import Changed
@@ -31,17 +31,6 @@ Id = Annotated[str, typer.Argument(help="The id of the subscription.")]
 When = Annotated[str, typer.Option("--when", help="now, or period_end.")]
 At = Annotated[str | None, typer.Option("--at", help="An instant with its zone, in place of --when.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and keep nothing.")]
-
-
-def _ask(book: str, operation: str, fields: Mapping[str, object], *, dry_run: bool = False) -> Any:  # noqa: ANN401 - what the operation's table says it answers
-    """Run an operation as the operator, leaving out what is not given."""
-    given = {name: value for name, value in fields.items() if value is not None}
-
-    async def work(store: Store) -> Any:  # noqa: ANN401 - see above
-        answer = await store.operations.run(OPERATOR, book, operation, str(uuid7()), given, dry_run=dry_run)
-        return msgspec.json.decode(answer.body, type=store.operations.find(operation).output)
-
-    return on_store(work)
 
 
 @plans.command("set")
@@ -70,7 +59,7 @@ def show_plan(
     book: Book = FIRST_BOOK,
 ) -> None:
     """Show a plan as JSON, with the charges of the plans that it extends."""
-    print(msgspec.json.format(encoder.encode(_ask(book, "plans.find", {"plan": plan, "at": at})), indent=2).decode())
+    print(msgspec.json.format(encoder.encode(ask(book, "plans.find", {"plan": plan, "at": at})), indent=2).decode())
 
 
 @plans.command("list")
@@ -79,7 +68,7 @@ def list_plans(book: Book = FIRST_BOOK) -> None:
     table = Table("plan", "from", "name", "billed", "phases", box=None)
     after: str | None = ""
     while after is not None:
-        page = _ask(book, "plans.list", {"after": after, "limit": 1000})
+        page = ask(book, "plans.list", {"after": after, "limit": 1000})
         for one in page.items:
             content = one.content
             billed = f"{content.interval.count} {content.interval.unit}, {content.billing}, {content.asset}"
@@ -113,7 +102,7 @@ def start(  # noqa: PLR0913, PLR0917 - each option of a command is a parameter o
         "end_at": end_at,
         "quantity": quantity,
     }
-    _tell_changed(_ask(book, "subscriptions.subscribe", fields, dry_run=dry_run), dry_run=dry_run)
+    _tell_changed(ask(book, "subscriptions.subscribe", fields, dry_run=dry_run), dry_run=dry_run)
 
 
 @app.command()
@@ -128,7 +117,7 @@ def change(
 ) -> None:
     """Change quantity or plan, and show what that makes of the next invoice."""
     fields = {"id": id_, "quantity": quantity, "plan": plan, "when": when, "at": at}
-    _tell_changed(_ask(book, "subscriptions.change", fields, dry_run=dry_run), dry_run=dry_run)
+    _tell_changed(ask(book, "subscriptions.change", fields, dry_run=dry_run), dry_run=dry_run)
 
 
 @app.command()
@@ -142,40 +131,40 @@ def pause(
 ) -> None:
     """Pause a subscription: no flat charges until it is resumed."""
     fields = {"id": id_, "when": when, "at": at, "resume_at": resume_at}
-    _tell_changed(_ask(book, "subscriptions.pause", fields, dry_run=dry_run), dry_run=dry_run)
+    _tell_changed(ask(book, "subscriptions.pause", fields, dry_run=dry_run), dry_run=dry_run)
 
 
 @app.command()
 def resume(id_: Id, when: When = "now", at: At = None, dry_run: DryRun = False, book: Book = FIRST_BOOK) -> None:
     """Resume a subscription that is paused."""
     fields = {"id": id_, "when": when, "at": at}
-    _tell_changed(_ask(book, "subscriptions.resume", fields, dry_run=dry_run), dry_run=dry_run)
+    _tell_changed(ask(book, "subscriptions.resume", fields, dry_run=dry_run), dry_run=dry_run)
 
 
 @app.command()
 def cancel(id_: Id, when: When = "now", at: At = None, dry_run: DryRun = False, book: Book = FIRST_BOOK) -> None:
     """Cancel a subscription, at once or as its billing period ends."""
     fields = {"id": id_, "when": when, "at": at}
-    _tell_changed(_ask(book, "subscriptions.cancel", fields, dry_run=dry_run), dry_run=dry_run)
+    _tell_changed(ask(book, "subscriptions.cancel", fields, dry_run=dry_run), dry_run=dry_run)
 
 
 @app.command()
 def undo(id_: Id, dry_run: DryRun = False, book: Book = FIRST_BOOK) -> None:
     """Undo the newest change, as long as it has not taken effect."""
-    _tell_changed(_ask(book, "subscriptions.undo", {"id": id_}, dry_run=dry_run), dry_run=dry_run)
+    _tell_changed(ask(book, "subscriptions.undo", {"id": id_}, dry_run=dry_run), dry_run=dry_run)
 
 
 @app.command()
 def show(id_: Id, book: Book = FIRST_BOOK) -> None:
     """Show a subscription with its schedule."""
-    _tell(_ask(book, "subscriptions.find", {"id": id_}))
+    _tell(ask(book, "subscriptions.find", {"id": id_}))
 
 
 @app.command()
 def preview(id_: Id, book: Book = FIRST_BOOK) -> None:
     """Show what the next invoice would be, by all that is known now."""
-    zone = _ask(book, "subscriptions.find", {"id": id_}).zone
-    _tell_invoice(_ask(book, "subscriptions.preview", {"id": id_}), zone)
+    zone = ask(book, "subscriptions.find", {"id": id_}).zone
+    _tell_invoice(ask(book, "subscriptions.preview", {"id": id_}), zone)
 
 
 @app.command("list")
@@ -186,7 +175,7 @@ def list_subscriptions(
     table = Table("id", "customer", "status", "plan", "quantity", "billed next", box=None)
     after: str | None = ""
     while after is not None:
-        page = _ask(book, "subscriptions.list", {"customer": customer, "after": after, "limit": 1000})
+        page = ask(book, "subscriptions.list", {"customer": customer, "after": after, "limit": 1000})
         for one in page.items:
             last = one.spans[-1] if one.spans else None
             due = _shown(one.next_due_at, one.zone) or "never"
@@ -205,7 +194,9 @@ def list_subscriptions(
 @app.command("run")
 def run_(
     until: Annotated[str | None, typer.Option(help="An instant with its zone; the present by default.")] = None,
-    series: Annotated[str, typer.Option(help="The series that the numbers are of.")] = "INV",
+    series: Annotated[
+        str | None, typer.Option(help="The series that the numbers are of; else the one that is set.")
+    ] = None,
     terms: Annotated[int, typer.Option(help="Days from issue to due date.")] = 30,
     book: Book = FIRST_BOOK,
 ) -> None:

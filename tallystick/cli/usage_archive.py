@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tallystick.cli.run import Book, complain, on_store, out
+from tallystick.cli.console import complain, out
+from tallystick.cli.run import Book, ask, on_store
 from tallystick.ids import uuid7
-from tallystick.main import FIRST_BOOK, Store
+from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.usage_archive import (
     Manifest,
     MonthsOutput,
@@ -102,7 +103,7 @@ def _correct(operation: str, source: str, reason: str, event: dict[str, Any], bo
 
 def months(book: Book = FIRST_BOOK) -> None:
     """List the months of usage: attached, detached, exported or dropped, and how much there is of each."""
-    found: MonthsOutput = _ask("usage.months", book, {})
+    found: MonthsOutput = ask(book, "usage.months", {})
     table = Table("month", "state", "rows", "MB", "order", "file", box=None)
     for one in found.items:
         rows = f"{one.rows:,}" if one.exact else f"about {one.rows:,}"
@@ -124,7 +125,7 @@ def detach(month: Month, book: Book = FIRST_BOOK) -> None:
 
 def attach(month: Month, book: Book = FIRST_BOOK) -> None:
     """Attach a month again, with what came late for it meanwhile."""
-    _say_moved(_ask("usage.attach_month", book, {"month": month}))
+    _say_moved(ask(book, "usage.attach_month", {"month": month}))
 
 
 def drop(
@@ -135,7 +136,7 @@ def drop(
     book: Book = FIRST_BOOK,
 ) -> None:
     """Drop a month that is detached and exported, and whose invoices are issued. That its events were there stays known."""
-    _say_moved(_ask("usage.drop_month", book, {"month": month, "even_unexported": even_unexported}))
+    _say_moved(ask(book, "usage.drop_month", {"month": month, "even_unexported": even_unexported}))
 
 
 def export(
@@ -179,7 +180,7 @@ def retention(
     """Set how long months of usage stay, or show it. `retain` applies it."""
     asked = {"attached_months": attached, "kept_months": kept}
     change = forever or attached is not None or kept is not None
-    policy: Retention = _ask("usage.set_retention", book, asked) if change else _ask("usage.retention", book, {})
+    policy: Retention = ask(book, "usage.set_retention", asked) if change else ask(book, "usage.retention", {})
 
     def words(count: int | None) -> str:
         return "for ever" if count is None else f"for {count} months"
@@ -214,13 +215,6 @@ def retain_(
         raise typer.Exit(3)
     if not steps:
         out.print("nothing to do", highlight=False)
-
-
-def _ask(operation: str, book: str, fields: dict[str, Any]) -> Any:  # noqa: ANN401 - what the operation's table says it answers
-    async def work(store: Store) -> Any:  # noqa: ANN401 - the same
-        return await store.operations.call(OPERATOR, book, operation, str(uuid7()), fields)
-
-    return on_store(work)
 
 
 def _say_moved(moved: MovedOutput) -> None:

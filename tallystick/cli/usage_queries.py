@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tallystick.cli.console import complain, out, print_whole
 from tallystick.cli.ledger import read_instant
-from tallystick.cli.run import Book, complain, on_store, out, print_whole
+from tallystick.cli.run import Book, on_store
 from tallystick.errors import InvalidInput
 from tallystick.ledger.books import find_book
-from tallystick.main import FIRST_BOOK, Store
+from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.export_usage import export_usage
 from tallystick.operations.usage_queries import EventsInput, TotalsInput
 from tallystick.operations.work_totals import fold_behind

@@ -9,10 +9,11 @@ import typer
 from rich.text import Text
 from rich.tree import Tree
 
-from tallystick.cli.run import Book, on_store, out
+from tallystick.cli.console import out
+from tallystick.cli.run import Book, on_store
 from tallystick.lineage.why.model import Arrival, PaidBy, RatedIn, Why
-from tallystick.main import FIRST_BOOK, Store
 from tallystick.money import Asset, Money
+from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.security.model import OPERATOR
 
 _DIM = "dim"

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
+import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tallystick.cli.console import out
+from tallystick.cli.run import Book, on_store
+from tallystick.cli.run import settings as read
 from tallystick.cli.verify_in_processes import Wanted, cores, verify_in_processes
 from tallystick.errors import Kind, TallystickError
 from tallystick.ledger.books import find_book
 from tallystick.ledger.findings import Verification
 from tallystick.ledger.log_keys import load_public_keys, origin_of
-from tallystick.main import Store, keys_directory
+from tallystick.open_store import FIRST_BOOK, Store, keys_directory
 from tallystick.settings import Settings
 
 _LARGEST_NOTE = 1_000_000
@@ -26,8 +30,27 @@ class CheckpointUnreadable(TallystickError):
     kind = Kind.INVALID
 
 
+def verify(
+    of_book: Book = FIRST_BOOK,
+    held: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A signed checkpoint that you trust: begin behind it."),
+    ] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="How many work at it; all cores by default.")] = None,
+) -> None:
+    """
+    Recompute the whole ledger and its log, and name every row that was changed behind its back; then exit with 1.
+
+    With --from, the log must go on from the checkpoint you hold, and only what is behind it is recomputed: a log that
+    was rewritten before it or cut off is found at once.
+    """
+    chosen = read()
+    if not on_store(lambda store: verify_with_progress(store, chosen, of_book, held=held, processes=processes)):
+        raise typer.Exit(1)
+
+
 async def verify_with_progress(
-    store: Store, settings: Settings, name: str, out: Console, *, held: Path | None = None, processes: int | None = None
+    store: Store, settings: Settings, name: str, *, held: Path | None = None, processes: int | None = None
 ) -> bool:
     """
     Verify the book and say what was found; True if everything is as it was written.

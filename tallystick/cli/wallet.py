@@ -1,28 +1,27 @@
-"""`tallystick wallet`: prepaid credit; amounts are in minor units of its asset."""
+"""`tallystick wallet`: prepaid credit."""
 
 import datetime as dt
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from tallystick.cli.run import Book, on_store, out, print_whole
+from tallystick.cli.amounts import read_assets
+from tallystick.cli.console import out, print_whole
+from tallystick.cli.run import INSTANT_FORMS, Book, ask_of, in_utc, on_store, write_instant
 from tallystick.ids import uuid7
-from tallystick.main import FIRST_BOOK, Store
-from tallystick.security.model import OPERATOR
+from tallystick.money import Asset, Money
+from tallystick.open_store import FIRST_BOOK, Store
 
 app = typer.Typer(no_args_is_help=True, help="Prepaid credit: granted, spent by invoices, expired, voided.")
 
 Customer = Annotated[str, typer.Argument(help="Whose wallet.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Judge it, answer, and keep nothing.")]
-_FORMS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
-_UNITS = "[dim]amounts in minor units[/dim]"
 _PAGE = 1000
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # or -5 would be an option, and not an amount
 def grant(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     customer: Customer,
     amount: Annotated[int, typer.Argument(min=1, help="Minor units: 250 USD are 2.50.")],
@@ -30,7 +29,7 @@ def grant(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     promotional: Annotated[bool, typer.Option("--promotional", help="Given, not paid for.")] = False,
     priority: Annotated[int, typer.Option(min=0, max=1000, help="Lower is spent first.")] = 100,
     expires: Annotated[
-        dt.datetime | None, typer.Option(formats=_FORMS, metavar="INSTANT", help="UTC if it has no zone.")
+        dt.datetime | None, typer.Option(formats=INSTANT_FORMS, metavar="INSTANT", help="UTC if it has no zone.")
     ] = None,
     grant_id: Annotated[str | None, typer.Option("--id", help="The grant's id; the same id is granted once.")] = None,
     dry_run: DryRun = False,
@@ -44,9 +43,9 @@ def grant(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
         "amount": amount,
         "kind": "promotional" if promotional else "paid",
         "priority": priority,
-        "expires_at": None if expires is None else _aware(expires).isoformat(),
+        "expires_at": in_utc(expires),
     }
-    _say(_change(book, "wallets.grant", fields, dry_run=dry_run), "would be granted" if dry_run else "granted")
+    _change(book, "wallets.grant", fields, "granted", dry_run=dry_run)
 
 
 @app.command()
@@ -58,7 +57,7 @@ def void(
 ) -> None:
     """Take back what is left of a grant."""
     fields: dict[str, object] = {"id": grant_id, "reason": reason}
-    _say(_change(book, "wallets.void", fields, dry_run=dry_run), "would be voided" if dry_run else "voided")
+    _change(book, "wallets.void", fields, "voided", dry_run=dry_run)
 
 
 @app.command()
@@ -69,25 +68,26 @@ def balance(
 ) -> None:
     """Show what a customer has, grant by grant in the order in which it is spent, and what expires next."""
 
-    async def work(store: Store) -> Any:  # noqa: ANN401 - what the operation's table says it answers
-        return await store.operations.call(
-            OPERATOR, book, "wallets.balance", "", {"customer": customer, "ended": ended}
-        )
+    async def work(store: Store) -> tuple[Any, dict[str, Asset]]:
+        found = await ask_of(store, book, "wallets.balance", {"customer": customer, "ended": ended})
+        return found, await read_assets(store, book, [part.asset for part in found.assets])
 
-    for part in on_store(work).assets:
+    found, assets = on_store(work)
+    for part in found.assets:
+        asset = assets[part.asset]
         next_ = part.expiring
-        soon = f", {next_.amount:,} of it until {_time(next_.at)}" if next_ else ""
-        out.print(f"[bold]{part.balance:,} {part.asset}[/bold]{soon}", highlight=False)
+        soon = f", {Money(next_.amount, asset)} of it until {write_instant(next_.at)}" if next_ else ""
+        out.print(f"[bold]{Money(part.balance, asset)}[/bold]{soon}", highlight=False)
         table = Table(box=None)
         for heading in ("grant", "kind", "priority", "until", "status"):
             table.add_column(heading, no_wrap=True)
         for heading in ("granted", "left"):
             table.add_column(heading, no_wrap=True, justify="right")
         for one in part.grants:
-            until = "" if one.expires_at is None else _time(one.expires_at)
-            table.add_row(str(one.id), one.kind, str(one.priority), until, one.status, f"{one.amount:,}", f"{one.balance:,}")  # fmt: skip
+            until = "" if one.expires_at is None else write_instant(one.expires_at)
+            amounts = (str(Money(amount, asset)) for amount in (one.amount, one.balance))
+            table.add_row(str(one.id), one.kind, str(one.priority), until, one.status, *amounts)
         print_whole(out, table)
-    out.print(_UNITS)
 
 
 @app.command()
@@ -97,17 +97,16 @@ def history(customer: Customer, book: Book = FIRST_BOOK) -> None:
     async def work(store: Store) -> None:
         after: str | None = ""
         while after is not None:
-            fields = {"customer": customer, "after": after, "limit": _PAGE}
-            page = await store.operations.call(OPERATOR, book, "wallets.history", "", fields)
+            page = await ask_of(store, book, "wallets.history", {"customer": customer, "after": after, "limit": _PAGE})
             if page.items:
-                print_whole(out, _entries(page.items))
+                assets = await read_assets(store, book, [one.asset for one in page.items])
+                print_whole(out, _entries(page.items, assets))
             after = page.next
 
     on_store(work)
-    out.print(_UNITS)
 
 
-def _entries(items: list[Any]) -> Table:
+def _entries(items: list[Any], assets: dict[str, Asset]) -> Table:
     table = Table(box=None)
     for heading in ("at", "reason", "grant", "paid"):
         table.add_column(heading, no_wrap=True)
@@ -115,32 +114,22 @@ def _entries(items: list[Any]) -> Table:
     for one in items:
         line = "" if one.line is None else f"/{one.line}"
         paid = "" if one.invoice is None else f"{one.invoice}{line}"
-        table.add_row(_time(one.at), one.reason, str(one.grant), paid, f"{one.amount:,} {one.asset}")
+        amount = Money(one.amount, assets[one.asset])
+        table.add_row(write_instant(one.at), one.reason, str(one.grant), paid, str(amount))
     return table
 
 
-def _change(book: str, operation: str, fields: dict[str, object], *, dry_run: bool) -> dict[str, Any]:
-    """Run a change, or try it out, and return its answer as JSON has it."""
+def _change(book: str, operation: str, fields: dict[str, object], what: str, *, dry_run: bool) -> None:
+    """Make a change, or try it out, and say what became of the grant."""
 
-    async def work(store: Store) -> bytes:
-        answer = await store.operations.run(OPERATOR, book, operation, str(uuid7()), fields, dry_run=dry_run)
-        return answer.body
+    async def work(store: Store) -> tuple[Any, Asset]:
+        one = await ask_of(store, book, operation, fields, dry_run=dry_run)
+        return one, (await read_assets(store, book, [one.asset]))[one.asset]
 
-    answered: dict[str, Any] = msgspec.json.decode(on_store(work))
-    return answered
-
-
-def _say(one: dict[str, Any], what: str) -> None:
+    one, asset = on_store(work)
     out.print(
-        f"{what}: {one['id']}, {one['amount']:,} {one['asset']} for {escape(one['customer'])}, {one['balance']:,} left",
+        f"{'would be ' if dry_run else ''}{what}: {one.id}, {Money(one.amount, asset)} for {escape(one.customer)}, "
+        f"{Money(one.balance, asset)} left",
         highlight=False,
         soft_wrap=True,
     )
-
-
-def _time(at: dt.datetime) -> str:
-    return at.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _aware(at: dt.datetime) -> dt.datetime:
-    return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at

@@ -25,6 +25,7 @@ from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import TallystickError
 from tallystick.invoicing.model import printed_number
 from tallystick.invoicing.read_transactions import read_transactions
+from tallystick.invoicing.read_uses import read_uses
 from tallystick.invoicing.write_drafts import DraftLine
 from tallystick.money import Asset, Money
 from tallystick.periods import Period
@@ -33,6 +34,7 @@ from tallystick.rating.measure import WHOLE
 from tallystick.rating.model import Line
 from tallystick.rating.rate import AmountTooLarge, InvalidQuantity, rate
 from tallystick.usage.aggregate import Aggregate, MeterQuery, aggregate
+from tallystick.wallets.give_back import NOTHING_BACK, GivenBack, free, give_back
 
 _queries = queries_beside(__file__)
 _find_late = _queries.tuples("find_late")
@@ -81,6 +83,12 @@ class AdjustmentDetail(msgspec.Struct, frozen=True, omit_defaults=True):
     """How what is used now is rated; null: nothing is."""
     carried_over: int | None = None
     """What is left for the next invoice, since this one has no more to take it from."""
+    returned: str | None = None
+    """How many units that credits had paid for are given back to them."""
+    credits: Sequence[Mapping[str, object]] = msgspec.field(default_factory=list)
+    """To which; the figures are below zero."""
+    not_returned: Sequence[Mapping[str, object]] = msgspec.field(default_factory=list)
+    """What cannot be given back, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,8 @@ class Change:
     covers_from: int
     reasons: tuple[int, int, int]
     """How many events came late, were amended, were taken back."""
+    given_back: GivenBack = NOTHING_BACK
+    """What becomes of the credits that paid for more than is used now."""
 
     @property
     def amount(self) -> int:
@@ -139,9 +149,11 @@ class _Billed(NamedTuple):
     amount: int
     share: str | None
     covered: Decimal
-    """Of the quantity, what credits paid for; it stays paid."""
+    """Of the quantity, what credits paid for and was not given back; it stays paid."""
     invoice: str
     covers_from: int
+    whole: Period
+    """Of its invoice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +183,13 @@ async def find_changes(
     customer_ids: Sequence[int],
     through: int,
     *,
+    at: dt.datetime,
     months: bool = True,
 ) -> Changes:
     """
     Return what has changed since of all that these customers were billed of *product*, as of the place *through*.
+
+    Credits that paid for more than is used now are given back, but for those that have expired *at* that moment.
 
     *months*: it is invoiced by months, and who uses nothing of a charge has no line of it. Usually nothing has changed,
     and that is found without reading lines. Otherwise others who would adjust lines of the product wait until the
@@ -194,18 +209,19 @@ async def find_changes(
     readings = await _read(connection, book_id, windows, through)
     of_whom = sorted({one.owner[0] for one, _ in windows})
     transactions = await read_transactions(connection, book_id, of_whom, [window for _, window in windows], through)
+    used = [(one, window, _now(readings, one, window)) for one, window in windows]
+    uses = await read_uses(connection, book_id, [one.line for one, _, now in used if one.covered > now.quantity], at)
     changes = Changes()
-    for one, window in windows:
+    for one, window, now in used:
         customer_id, asset_id = one.owner
-        key = _meter(window).code, window.period
-        now = readings[key].get(customer_id, _NOTHING)
-        each = transactions.get(key, {}).get(customer_id)
+        each = transactions.get((_meter(window).code, window.period), {}).get(customer_id)
         try:
             rated = None if months and not now.events and not now.quantity else _rate(window, now, one, each)
         except (AmountTooLarge, InvalidQuantity) as error:
             changes.failed[customer_id] = error
             continue
-        change = _change(one, window, found, now, rated)
+        back = give_back(free(uses.get(one.line, ()), one.covered - now.quantity))
+        change = _change(one, window, found, now, rated, back)
         if change.amount or (now.events, now.quantity) != (one.figures.events, one.figures.quantity):
             counted = await _reasons(connection, book_id, change, through)
             changes.of.setdefault(customer_id, {}).setdefault(asset_id, []).append(counted)
@@ -249,7 +265,7 @@ async def _read_billed(
 ) -> dict[Owner, list[_Billed]]:
     billed: dict[Owner, list[_Billed]] = defaultdict(list)
     for (customer_id, asset_id, invoice_id, position, charge, price_at, starts, ends, through, events, quantity, amount,
-         share, covered, series, number, more_events, more_quantity, more_amount, more_through) in await _find_billed(
+         share, covered, series, number, more_events, more_quantity, more_amount, more_through, begins, over) in await _find_billed(
         connection, book_id, product, customer_ids
     ):  # fmt: skip
         owner = (customer_id, asset_id)
@@ -263,9 +279,10 @@ async def _read_billed(
                 Aggregate(events + (more_events or 0), quantity + (more_quantity or 0)),
                 amount + (more_amount or 0),
                 share,
-                Decimal(covered or 0),
+                covered,
                 str(invoice_id) if number is None else printed_number(series, number),
                 max(through, more_through or 0),
+                Period(begins, over),
             )
         )
     return billed
@@ -335,21 +352,28 @@ def _no_line(owner: Owner, window: PriceWindow, late: _Late) -> _Billed:
         Decimal(0),
         "",
         late.through,
+        late.period,
     )
 
 
-async def _read(
-    connection: Connection, book_id: int, windows: Sequence[_Window], through: int
-) -> dict[tuple[str, Period], dict[int, Aggregate]]:
+_Readings = Mapping[tuple[str, Period, Period], Mapping[int, Aggregate]]
+"""What each meter read in each window of a whole period, by customer."""
+
+
+async def _read(connection: Connection, book_id: int, windows: Sequence[_Window], through: int) -> _Readings:
     """Read each meter once per window of time, for all customers at once."""
-    wanted: dict[tuple[str, Period], tuple[Meter, set[int]]] = {}
+    wanted: dict[tuple[str, Period, Period], tuple[Meter, set[int]]] = {}
     for one, window in windows:
         meter = _meter(window)
-        wanted.setdefault((meter.code, window.period), (meter, set()))[1].add(one.owner[0])
+        wanted.setdefault((meter.code, window.period, one.whole), (meter, set()))[1].add(one.owner[0])
     return {
-        key: await aggregate(connection, book_id, sorted(customers), MeterQuery.of(meter), key[1], through)
+        key: await aggregate(connection, book_id, sorted(customers), MeterQuery.of(meter, key[2]), key[1], through)
         for key, (meter, customers) in wanted.items()
     }
+
+
+def _now(readings: _Readings, one: _Billed, window: PriceWindow) -> Aggregate:
+    return readings[_meter(window).code, window.period, one.whole].get(one.owner[0], _NOTHING)
 
 
 def _rate(window: PriceWindow, now: Aggregate, one: _Billed, each: Sequence[Decimal] | None) -> Line:
@@ -359,7 +383,9 @@ def _rate(window: PriceWindow, now: Aggregate, one: _Billed, each: Sequence[Deci
     return rate(window.price, quantity, window.asset, unit, share=share, events=now.events, transactions=each)
 
 
-def _change(one: _Billed, window: PriceWindow, found: _Found, now: Aggregate, rated: Line | None) -> Change:
+def _change(
+    one: _Billed, window: PriceWindow, found: _Found, now: Aggregate, rated: Line | None, back: GivenBack
+) -> Change:
     without_line = one.line[1] < 0
     period = next((late.period for late in found.late.get(one.owner, ()) if late.invoice_id == one.line[0]), one.window)
     return Change(
@@ -374,6 +400,7 @@ def _change(one: _Billed, window: PriceWindow, found: _Found, now: Aggregate, ra
         rated=rated,
         covers_from=one.covers_from,
         reasons=(0, 0, 0),
+        given_back=back,
     )
 
 
@@ -415,6 +442,7 @@ def _adjusting_line(change: Change, amount: int) -> DraftLine:
     meter, window = _meter(change.window), change.window
     carried = change.amount - amount
     late, amended, voided = change.reasons
+    back = change.given_back.detail()
     detail = AdjustmentDetail(
         model="adjustment",
         unit=meter.name,
@@ -429,6 +457,9 @@ def _adjusting_line(change: Change, amount: int) -> DraftLine:
         now=Figures(change.now.events, plain(change.now.quantity), change.billed + change.amount),
         rated=change.rated,
         carried_over=carried or None,
+        returned=back.returned,
+        credits=back.credits,
+        not_returned=back.not_returned,
     )
     return DraftLine(
         window.charge,
@@ -440,6 +471,7 @@ def _adjusting_line(change: Change, amount: int) -> DraftLine:
         amount,
         detail,
         change.adjusts,
+        credits=change.given_back.draws,
     )
 
 
@@ -460,7 +492,7 @@ def _explain(change: Change, amount: int) -> str:
     text = (
         f"{change.invoice}, {_days(change.window.period)}: {spoken(change.now.quantity)} {unit} "
         f"instead of {spoken(change.before.quantity)}{because}, {_money(change.billed + change.amount, asset)} "
-        f"instead of {_money(change.billed, asset)}"
+        f"instead of {_money(change.billed, asset)}{change.given_back.explanation(unit)}"
     )
     left = change.amount - amount
     return f"{text}; {_money(left, asset)} are carried over to the next invoice" if left else text

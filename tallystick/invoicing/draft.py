@@ -5,8 +5,8 @@ Drafts are never changed, so usage that was acknowledged before must not be left
 behind a transaction that is still open, nothing is drafted. A customer whose usage has no amount is set aside.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import msgspec
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tallystick import ids
-from tallystick.catalog.model import Meter, PriceWindow
+from tallystick.catalog.model import PriceWindow
 from tallystick.catalog.plans.find_plan import require_no_plan
 from tallystick.catalog.prices_in import prices_in
 from tallystick.db.queries import Connection, queries_beside
@@ -34,14 +34,15 @@ from tallystick.rating.rate import AmountTooLarge, InvalidQuantity, needs, rate
 from tallystick.taxes.apply import TaxTable, load_taxes
 from tallystick.taxes.engine import TaxQuestion
 from tallystick.taxes.keep_answers import AnswerMissing, KeptAnswers, enter_to_use, find_answers, missing
-from tallystick.usage.aggregate import Aggregate, MeterQuery, aggregate, customers_with_usage
+from tallystick.usage.aggregate import Aggregate, MeterQuery, aggregate_all, customers_with_usage
 from tallystick.wallets.allocate import Wallets
-from tallystick.wallets.draw import CoveredLine, cover_lines, enter_to_spend, find_wallets
+from tallystick.wallets.draw import CoveredLine, cover_lines, enter_to_cover, find_wallets
 from tallystick.wallets.draw import how_many_fit as how_many_draws_fit
 from tallystick.wallets.explain import explain_covered
-from tallystick.wallets.model import NOTHING, Covered
+from tallystick.wallets.model import NOTHING
 
 _queries = queries_beside(__file__)
+_enter_to_draft = _queries.run("enter_to_draft")
 _read_order = _queries.tuples("read_order")
 _has_unsettled = _queries.value("has_unsettled")
 _find_customers = _queries.tuples("find_customers")
@@ -120,24 +121,41 @@ _Readings = dict[tuple[str, Period], dict[int, Aggregate]]
 
 
 @dataclass(slots=True)
-class _Rater:
-    """Rates windows, each quantity once: many customers of a chunk use equally much."""
+class _DueWindow:
+    """A window with what was used in it; rates each quantity once, since many customers of a chunk use equally much."""
 
-    transactions: Transactions
-    """Of the windows whose prices judge each."""
-    rated: dict[tuple[int, Aggregate], Line] = field(default_factory=dict)
+    window: PriceWindow
+    readings: Mapping[int, Aggregate] | None
+    """By customer; None: it is due once, whatever was used."""
+    transactions: Mapping[int, Sequence[Decimal]]
+    """By customer, where the price judges each."""
+    takes_credits: bool
+    """Where a price judges each transaction, a quantity less what is covered would be that of none."""
+    meter: str | None
+    rated: dict[Aggregate, Line] = field(default_factory=dict)
 
-    def line(self, place: int, window: PriceWindow, used: Aggregate, customer_id: int) -> Line:
-        """Return the line of what was *used* in *window*, the one at *place*."""
-        unit = "periods" if window.meter is None else window.meter.name
-        each = None
-        if window.meter is not None and self.transactions:
-            each = self.transactions.get((window.meter.code, window.period), {}).get(customer_id)
-        if each is not None:
-            return rate(window.price, used.quantity, window.asset, unit, events=used.events, transactions=each)
-        found = self.rated.get((place, used))
-        if found is None:
-            found = self.rated[place, used] = rate(window.price, used.quantity, window.asset, unit, events=used.events)
+    @classmethod
+    def of(cls, window: PriceWindow, readings: _Readings, transactions: Transactions) -> "_DueWindow":
+        """Pick out what the window is rated by."""
+        if window.meter is None:
+            return cls(window, None, {}, takes_credits=False, meter=None)
+        key = (window.meter.code, window.period)
+        each = needs(window.price) == "transactions"
+        return cls(window, readings[key], transactions.get(key, {}), takes_credits=not each, meter=window.meter.code)
+
+    def used(self, customer_id: int) -> Aggregate | None:
+        """Return what a customer used; None: nothing."""
+        return _ONCE if self.readings is None else self.readings.get(customer_id)
+
+    def line(self, used: Aggregate, customer_id: int) -> Line:
+        """Return the line of what was *used*."""
+        found = self.rated.get(used)
+        if found is None or self.transactions:
+            window = self.window
+            unit = "periods" if window.meter is None else window.meter.name
+            each = self.transactions.get(customer_id)
+            found = rate(window.price, used.quantity, window.asset, unit, events=used.events, transactions=each)
+            self.rated[used] = found
         return found
 
 
@@ -171,7 +189,10 @@ async def draft(
     """
     if recorded.at < order.period.end_at:
         raise MonthNotOver(field="month", end=order.period.end_at.isoformat())
-    await enter_to_spend(connection, book.book_id)
+    # Before the transaction takes its place in the order: so whoever drafts of this product at a later place sees what was
+    # drafted at an earlier one, nobody sees what a later one did, and done again one by one they come out the same.
+    await _enter_to_draft(connection, book.book_id, order.product)
+    await enter_to_cover(connection, book.book_id)
     if order.answered:
         await enter_to_use(connection, book.book_id)
     await require_no_plan(connection, book.book_id, order.product)
@@ -195,16 +216,17 @@ async def draft(
     there = set(await _find_drafted(connection, book.book_id, customer_ids, order.product, order.period.start_at))
     unfinished = _unfinished(customer_ids, windows, there)
     await _require_settled(connection, book.book_id, order.period, unfinished, through, this_transaction)
-    readings = await _read_meters(connection, book.book_id, unfinished, windows, through)
-    changes = await find_changes(connection, book.book_id, order.product, unfinished, through)
+    readings = await _read_meters(connection, book.book_id, unfinished, windows, order.period, through)
+    changes = await find_changes(connection, book.book_id, order.product, unfinished, through, at=recorded.at)
     wallets = await find_wallets(connection, recorded, unfinished, units=True)
     taxes = await load_taxes(connection, book.book_id, unfinished)
     answers = None
     if order.answered:
         answers = await find_answers(connection, book.book_id, unfinished, order.period.end_at, this_transaction)
-    rater = _Rater(await read_transactions(connection, book.book_id, unfinished, windows, through))
+    transactions = await read_transactions(connection, book.book_id, unfinished, windows, through)
+    due = [_DueWindow.of(one, readings, transactions) for one in windows]
     chunk = _draft_chunk(
-        book.name, order, customers, _Due(windows, readings, changes, there, wallets, taxes, rater, answers)
+        book.name, order, customers, _Due(due, bool(readings), changes, there, wallets, taxes, answers)
     )
     written = await write_drafts(connection, recorded, order.product, order.terms_days, through, chunk.drafts)
     await cover_lines(connection, book.ledger, recorded, message_hashes, _covered(written))
@@ -275,37 +297,33 @@ def _unfinished(customer_ids: list[int], windows: list[PriceWindow], there: set[
 
 
 async def _read_meters(
-    connection: Connection, book_id: int, customer_ids: list[int], windows: list[PriceWindow], through: int
+    connection: Connection,
+    book_id: int,
+    customer_ids: list[int],
+    windows: list[PriceWindow],
+    whole: Period,
+    through: int,
 ) -> _Readings:
     """Read each meter once per window of time, for all customers at once."""
-    readings: _Readings = {}
-    for window in windows:
-        if window.meter is None or (window.meter.code, window.period) in readings:
-            continue
-        query = _query(window.meter)
-        readings[window.meter.code, window.period] = await aggregate(
-            connection, book_id, customer_ids, query, window.period, through
-        )
-    return readings
-
-
-def _query(meter: Meter) -> MeterQuery:
-    return MeterQuery.of(meter)
+    wanted = {(one.meter.code, one.period): MeterQuery.of(one.meter, whole) for one in windows if one.meter is not None}
+    meters = [(query, period) for (_, period), query in wanted.items()]
+    found = await aggregate_all(connection, book_id, customer_ids, meters, through)
+    return dict(zip(wanted, found, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
     """What the customers of a chunk may owe, and which invoices they have."""
 
-    windows: list[PriceWindow]
-    readings: _Readings
+    windows: list[_DueWindow]
+    metered: bool
+    """Only who used something is invoiced."""
     changes: Changes
     """Of lines of earlier invoices."""
     there: set[tuple[int, int]]
     wallets: Wallets
     """The units that their credits pay for."""
     taxes: TaxTable
-    rater: _Rater
     answers: KeptAnswers | None
     """Of a tax engine; None: the rates count."""
 
@@ -351,14 +369,13 @@ def _draft_customer(book: str, order: DraftOrder, customer: tuple[int, str], due
     if customer_id in due.changes.failed:
         raise due.changes.failed[customer_id]
     by_asset: dict[int, tuple[Asset, list[DraftLine]]] = {}
-    if not due.readings or any(customer_id in reading for reading in due.readings.values()):
-        for place, window in enumerate(due.windows):
-            used = _used(due.readings, window, customer_id)
-            if used is not None and (customer_id, window.asset_id) not in due.there:
-                lines = by_asset.setdefault(window.asset_id, (window.asset, []))[1]
-                covered = _cover(due.wallets, customer_id, order.product, window, used)
-                rest = replace(used, quantity=used.quantity - covered.quantity) if covered.draws else used
-                lines.append(_line(window, used, due.rater.line(place, window, rest, customer_id), covered))
+    used = [window.used(customer_id) for window in due.windows]
+    if not due.metered or any(it.readings is not None and of_it for it, of_it in zip(due.windows, used, strict=True)):
+        for one, of_one in zip(due.windows, used, strict=True):
+            asset_id = one.window.asset_id
+            if of_one is not None and (customer_id, asset_id) not in due.there:
+                line = _line(due.wallets, order.product, one, of_one, customer_id)
+                by_asset.setdefault(asset_id, (one.window.asset, []))[1].append(line)
     for asset_id, changes in due.changes.of.get(customer_id, {}).items():
         if (customer_id, asset_id) not in due.there and sum(change.amount for change in changes) > 0:
             by_asset.setdefault(asset_id, (changes[0].window.asset, []))
@@ -372,10 +389,6 @@ def _draft_customer(book: str, order: DraftOrder, customer: tuple[int, str], due
     if questions:
         raise missing(questions, due.answers or KeptAnswers())
     return drafts
-
-
-def _used(readings: _Readings, window: PriceWindow, customer_id: int) -> Aggregate | None:
-    return _ONCE if window.meter is None else readings[window.meter.code, window.period].get(customer_id)
 
 
 def _draft_invoice(
@@ -404,21 +417,19 @@ def _draft_invoice(
             room += error.total
 
 
-def _cover(wallets: Wallets, customer_id: int, product: str, window: PriceWindow, used: Aggregate) -> Covered:
-    """
-    Take what credits pay of what was used, before it is priced.
-
-    Where a price judges each transaction, a quantity less what is covered would be that of none, so nothing is.
-    """
-    if window.meter is None or needs(window.price) == "transactions":
-        return NOTHING
-    return wallets.cover(customer_id, product, window.charge, window.meter.code, used.quantity)
-
-
-def _line(window: PriceWindow, used: Aggregate, line: Line, covered: Covered) -> DraftLine:
-    meter = None if window.meter is None else window.meter.code
+def _line(wallets: Wallets, product: str, due: _DueWindow, used: Aggregate, customer_id: int) -> DraftLine:
+    """Take what credits pay of what was used, before it is priced, and return the line."""
+    window, covered = due.window, NOTHING
+    if due.takes_credits and due.meter is not None:
+        covered = wallets.cover(customer_id, product, window.charge, due.meter, used.quantity)
+    if not covered.draws:
+        line = due.line(used, customer_id)
+        return DraftLine(
+            window.charge, window.effective_at, due.meter, window.period, used.events, used.quantity, line.amount, line
+        )
+    line = due.line(used._replace(quantity=used.quantity - covered.quantity), customer_id)
     return DraftLine(
-        window.charge, window.effective_at, meter, window.period, used.events, used.quantity, line.amount,
+        window.charge, window.effective_at, due.meter, window.period, used.events, used.quantity, line.amount,
         explain_covered(line, covered), credits=covered.draws,
     )  # fmt: skip
 

@@ -14,6 +14,8 @@ from tallystick.invoicing.model import (
     InvoiceAccount,
     InvoiceLine,
     InvoicesPage,
+    InvoiceStatus,
+    Standing,
     account_of,
     printed_number,
     status_of,
@@ -30,9 +32,14 @@ _find_account = _queries.tuples("find_account")
 _find_lines = _queries.tuples("find_lines")
 _page_invoices = _queries.values("page_invoices")
 _invoice_exists = _queries.value("invoice_exists")
+_find_standings = _queries.tuples("find_standings")
 
 _BESIDE_DETAIL = ("quantity", "unit", "amount", "asset", "explanation")
 """What of a rated line is not repeated in its detail, since it stands beside it."""
+_LOOKED_AT = 1_000
+"""So many invoices are looked at together for those in a state."""
+_MOST_LOOKED_AT = 20_000
+"""So many are looked at for one page; one that is short then has more behind it."""
 
 
 class UnknownInvoice(TallystickError):
@@ -81,18 +88,43 @@ async def page_invoices(
     period: Period | None,
     after: uuid.UUID | None,
     limit: int,
+    status: InvoiceStatus | None = None,
 ) -> InvoicesPage:
     """
-    Return *limit* invoices behind *after* by period and customer, of one customer or period if given.
+    Return *limit* invoices behind *after* by period and customer, of one customer, period or status if given.
+
+    Where few have the status a page can be short, or empty, with more behind it.
 
     Raises:
         InvalidInput: *after* is no invoice (``invalid_input``).
     """
     await require_cursor(connection, book_id, after)
     start_at = None if period is None else period.start_at
+    if status is not None:
+        found, cursor = await _find_with_status(connection, book_id, (customer, start_at, after), limit, status)
+        return InvoicesPage(await find_invoices(connection, book_id, found), cursor)
     found = await _page_invoices(connection, book_id, customer, start_at, after, limit + 1)
     items = await find_invoices(connection, book_id, found[:limit])
     return InvoicesPage(items, items[-1].id if len(found) > limit else None)
+
+
+async def _find_with_status(
+    connection: Connection, book_id: int, whose: tuple[Any, ...], limit: int, status: InvoiceStatus
+) -> tuple[list[uuid.UUID], uuid.UUID | None]:
+    """Return the next invoices that stand so, and the cursor behind the last that was looked at."""
+    customer, start_at, after = whose
+    found: list[uuid.UUID] = []
+    for _ in range(_MOST_LOOKED_AT // _LOOKED_AT):
+        page = await _page_invoices(connection, book_id, customer, start_at, after, _LOOKED_AT)
+        for row in await _find_standings(connection, book_id, page):
+            if len(found) == limit:
+                return found, found[-1]
+            if status_of(Standing(*row[1:])) is status:
+                found.append(_uuid(row[0]))
+        if len(page) < _LOOKED_AT:
+            return found, None
+        after = _uuid(page[-1])
+    return found, after
 
 
 async def require_cursor(connection: Connection, book_id: int, after: uuid.UUID | None) -> None:
@@ -132,28 +164,46 @@ def canonical_statement(invoice: Invoice) -> dict[str, Any]:
         "product": invoice.product,
         "asset": invoice.asset,
         "exponent": invoice.exponent,
+        **_of_what(invoice),
+        "due_on": None if invoice.due_on is None else invoice.due_on.isoformat(),
+        "total": invoice.total,
+        "lines": [_line_statement(line) for line in invoice.lines],
+        **_taxes_and_credits(invoice),
+    }
+
+
+def _of_what(invoice: Invoice) -> dict[str, Any]:
+    """Say what an invoice is for: a period, or what a product asked for under its reference."""
+    if invoice.period_start is None or invoice.period_end is None:
+        return {"reference": invoice.reference, "memo": invoice.memo}
+    return {
         "period_start": invoice.period_start.isoformat(),
         "period_end": invoice.period_end.isoformat(),
-        "due_on": None if invoice.due_on is None else invoice.due_on.isoformat(),
         "usage_through": invoice.usage_through,
-        "total": invoice.total,
-        "lines": [
-            {
-                "charge": line.charge,
-                "name": line.name,
-                "price_at": line.price_at.isoformat(),
-                "meter": line.meter,
-                "period_start": line.period_start.isoformat(),
-                "period_end": line.period_end.isoformat(),
-                "events": line.events,
-                "quantity": line.quantity,
-                "unit": line.unit,
-                "amount": line.amount,
-                "explanation": line.explanation,
-            }
-            for line in invoice.lines
-        ],
-        **_taxes_and_credits(invoice),
+    }
+
+
+def _line_statement(line: InvoiceLine) -> dict[str, Any]:
+    if line.price_at is None or line.period_start is None or line.period_end is None:
+        return {
+            "description": line.name,
+            "quantity": line.quantity,
+            "unit_amount": line.unit_amount,
+            "amount": line.amount,
+            "tax_category": line.tax_category,
+        }
+    return {
+        "charge": line.charge,
+        "name": line.name,
+        "price_at": line.price_at.isoformat(),
+        "meter": line.meter,
+        "period_start": line.period_start.isoformat(),
+        "period_end": line.period_end.isoformat(),
+        "events": line.events,
+        "quantity": line.quantity,
+        "unit": line.unit,
+        "amount": line.amount,
+        "explanation": line.explanation,
     }
 
 
@@ -169,7 +219,8 @@ def _taxes_and_credits(invoice: Invoice) -> dict[str, Any]:
 
 def _invoice(row: tuple[Any, ...], lines: list[InvoiceLine], taxes: list[InvoiceTax], uses: list[CreditUse]) -> Invoice:
     (invoice_id, customer, product, asset, exponent, period_start, period_end, total, usage_through, drafted_at,
-     series, number, due_on, issued_at, account_id, transfer_id, outstanding) = row  # fmt: skip
+     series, number, due_on, issued_at, account_id, transfer_id, owed, outstanding, noted, overdue, credited,
+     reference, memo, cost_rank) = row  # fmt: skip
     issued = account_id is not None
     return Invoice(
         id=_uuid(invoice_id),
@@ -185,8 +236,8 @@ def _invoice(row: tuple[Any, ...], lines: list[InvoiceLine], taxes: list[Invoice
         total=total,
         credits_applied=sum(one.amount for one in uses if one.line is None),
         credits=uses,
-        outstanding=int(outstanding),
-        status=status_of(issued=issued, total=total, outstanding=int(outstanding)),
+        outstanding=outstanding,
+        status=status_of(Standing(issued, owed, outstanding, noted, overdue)),
         due_on=due_on,
         drafted_at=drafted_at,
         issued_at=issued_at,
@@ -194,12 +245,16 @@ def _invoice(row: tuple[Any, ...], lines: list[InvoiceLine], taxes: list[Invoice
         transfer_id=None if transfer_id is None else _uuid(transfer_id),
         usage_through=usage_through,
         lines=lines,
+        credited=credited,
+        reference=reference,
+        memo=memo,
+        cost_rank=None if cost_rank is None else plain(cost_rank),
     )
 
 
 def _line(row: list[Any]) -> InvoiceLine:
     (position, charge, name, price_at, meter, period_start, period_end, events, quantity, amount, detail, adjusts,
-     adjusts_line) = row  # fmt: skip
+     adjusts_line, unit_amount, tax_category, post_to) = row  # fmt: skip
     content = msgspec.json.decode(detail)
     return InvoiceLine(
         position=position,
@@ -216,6 +271,9 @@ def _line(row: list[Any]) -> InvoiceLine:
         explanation=content["explanation"],
         detail={key: value for key, value in content.items() if key not in _BESIDE_DETAIL},
         adjusts=None if adjusts is None else AdjustedLine(_uuid(adjusts), adjusts_line),
+        unit_amount=None if unit_amount is None else plain(unit_amount),
+        tax_category=tax_category,
+        post_to=post_to,
     )
 
 

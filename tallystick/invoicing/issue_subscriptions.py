@@ -34,7 +34,7 @@ async def issue_subscriptions(
     ledger: Ledger,
     recorded: Recorded,
     message_hashes: npt.NDArray[np.void],
-    series: str,
+    series: str | None,
     limit: int,
 ) -> SubscriptionsIssued:
     """

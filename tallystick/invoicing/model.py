@@ -15,12 +15,38 @@ from tallystick.wallets.find import CreditUse
 
 
 class InvoiceStatus(StrEnum):
-    """Where an invoice stands, by what the ledger says is outstanding."""
+    """Where an invoice stands, by what the ledger says is outstanding and what was noted of it."""
 
     DRAFT = "draft"
     ISSUED = "issued"
     PARTLY_PAID = "partly_paid"
     PAID = "paid"
+    """Nothing is outstanding: it was paid, credited, or came to nothing."""
+    OVERDUE = "overdue"
+    """It was due and something is outstanding, whether a part was paid or not."""
+    WRITTEN_OFF = "written_off"
+    VOID = "void"
+
+
+class NumberKind(StrEnum):
+    """What numbers are given to; each kind counts in series of its own."""
+
+    INVOICE = "invoice"
+    CREDIT_NOTE = "credit_note"
+
+
+class NotedState(StrEnum):
+    """What is noted of an invoice after its issue, each a fact with its time."""
+
+    DUE = "due"
+    """Its due date came and something was outstanding; its status does not change by that."""
+    PARTLY_PAID = "partly_paid"
+    PAID = "paid"
+    OVERDUE = "overdue"
+    WRITTEN_OFF = "written_off"
+    VOID = "void"
+    REOPENED = "reopened"
+    """More is outstanding than before: what had paid it was taken back."""
 
 
 class AdjustedLine(msgspec.Struct, frozen=True):
@@ -31,16 +57,19 @@ class AdjustedLine(msgspec.Struct, frozen=True):
 
 
 class InvoiceLine(msgspec.Struct, frozen=True):
-    """What one version of one charge asks for within one span of time."""
+    """What one version of one charge asks for within one span of time, or what a product asked for in its own words."""
 
     position: int
-    charge: str
+    charge: str | None
+    """Null: a product asked for the line."""
     name: str
-    price_at: dt.datetime
-    """Which version of the charge: the instant it is in force from."""
+    """Of the charge, or as the product described it."""
+    price_at: dt.datetime | None
+    """Which version of the charge: the instant it is in force from. Null where there is no charge."""
     meter: str | None
-    period_start: dt.datetime
-    period_end: dt.datetime
+    period_start: dt.datetime | None
+    """Null where there is no charge, as is the end."""
+    period_end: dt.datetime | None
     events: int
     """How many usage events it covers; of an adjustment, how many more, or fewer, than before."""
     quantity: str
@@ -51,6 +80,12 @@ class InvoiceLine(msgspec.Struct, frozen=True):
     """The charge model, the free units and each part of the amount, as rating gave them; or how it was adjusted."""
     adjusts: AdjustedLine | None = None
     """Null: it corrects no other."""
+    unit_amount: str | None = None
+    """Of a line that a product asked for: minor units and parts of one; null where it gave the amount alone."""
+    tax_category: str | None = None
+    """Of a line that a product asked for; null: no tax is asked for."""
+    post_to: str | None = None
+    """The account that a line credits which a product asked for; null: the revenue of the product."""
 
 
 class Invoice(msgspec.Struct, frozen=True):
@@ -64,8 +99,9 @@ class Invoice(msgspec.Struct, frozen=True):
     asset: str
     exponent: int
     """How many decimal digits a major unit of *asset* has."""
-    period_start: dt.datetime
-    period_end: dt.datetime
+    period_start: dt.datetime | None
+    """Null where a product asked for the invoice, as is the end."""
+    period_end: dt.datetime | None
     subtotal: int
     """What the lines come to, with the taxes that they contain."""
     taxes: list[InvoiceTax]
@@ -79,16 +115,24 @@ class Invoice(msgspec.Struct, frozen=True):
     """What is still owed; nothing while it is a draft."""
     status: InvoiceStatus
     due_on: dt.date | None
-    """Null while it is a draft."""
+    """Null while it is a draft, unless a product named the day."""
     drafted_at: dt.datetime
     issued_at: dt.datetime | None
     account: str | None
     """The ledger account whose balance is what is outstanding; null while it is a draft."""
     transfer_id: uuid.UUID | None
-    """The transfer that issued it; null while it is a draft, and when its total is zero."""
-    usage_through: int
-    """It covers the usage recorded by transactions ordered below this."""
+    """The transfer that issued it, or the first of several; null while it is a draft, and when nothing moved."""
+    usage_through: int | None
+    """It covers the usage recorded by transactions ordered below this; null where a product asked for it."""
     lines: list[InvoiceLine]
+    credited: int = 0
+    """What credit notes have taken back of it."""
+    reference: str | None = None
+    """The own id of the product that asked for it; null where none did."""
+    memo: str | None = None
+    """What the product had to say with it."""
+    cost_rank: str | None = None
+    """What the debt costs the customer in a year, as a part of it: ``0.18``."""
 
 
 class InvoicesPage(msgspec.Struct, frozen=True):
@@ -202,10 +246,28 @@ def how_many_fit(totals: Sequence[Mapping[int, int]]) -> int:
     return len(totals)
 
 
-def status_of(*, issued: bool, total: int, outstanding: int) -> InvoiceStatus:
-    """Say where an invoice stands, by what the ledger says is outstanding."""
-    if not issued:
+class Standing(NamedTuple):
+    """All that tells where an invoice stands; amounts in minor units."""
+
+    issued: bool
+    owed: int
+    """What it asks for, without what credit notes took of what was outstanding."""
+    outstanding: int
+    """What the ledger says is still owed."""
+    noted: str | None = None
+    """The newest state noted of it, those aside that only tell of its due date."""
+    overdue: bool = False
+    """It was noted to be overdue."""
+
+
+def status_of(one: Standing) -> InvoiceStatus:
+    """Say where an invoice stands: by what the ledger says is outstanding, and by what was noted where that says less."""
+    if one.noted == NotedState.VOID:
+        return InvoiceStatus.VOID
+    if not one.issued:
         return InvoiceStatus.DRAFT
-    if outstanding == 0:
-        return InvoiceStatus.PAID
-    return InvoiceStatus.ISSUED if outstanding == total else InvoiceStatus.PARTLY_PAID
+    if one.outstanding == 0:
+        return InvoiceStatus.WRITTEN_OFF if one.noted == NotedState.WRITTEN_OFF else InvoiceStatus.PAID
+    if one.overdue:
+        return InvoiceStatus.OVERDUE
+    return InvoiceStatus.ISSUED if one.outstanding == one.owed else InvoiceStatus.PARTLY_PAID

@@ -1,5 +1,6 @@
 """Preview: the lines that a customer's stored usage of a period makes at the prices in force, with nothing written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -7,11 +8,19 @@ from tallystick.catalog.model import PriceWindow
 from tallystick.catalog.plans.find_plan import require_no_plan
 from tallystick.catalog.prices_in import ALL, prices_in
 from tallystick.db.queries import Connection, queries_beside
+from tallystick.errors import TallystickError
+from tallystick.ids import id_of_content
 from tallystick.invoicing.draft import NoPrices, UnknownCustomer
 from tallystick.invoicing.read_transactions import Transactions, read_transactions
+from tallystick.invoicing.tax_draft import UNTAXABLE, Answered, tax_draft
+from tallystick.invoicing.write_drafts import Draft, DraftLine
+from tallystick.money import MAX_AMOUNT, Asset
 from tallystick.periods import Period
 from tallystick.rating.model import Line
-from tallystick.rating.rate import rate
+from tallystick.rating.rate import AmountTooLarge, rate
+from tallystick.taxes.apply import TaxTable, load_taxes
+from tallystick.taxes.keep_answers import find_answers_of
+from tallystick.taxes.model import InvoiceTax
 from tallystick.usage.aggregate import Aggregate, MeterQuery, aggregate
 
 _queries = queries_beside(__file__)
@@ -55,7 +64,7 @@ async def preview(
     due = [one for one in windows if one.meter is not None or one.period.start_at == period.start_at]
     if not due:
         raise NoPrices(field="product", product=product)
-    read = [(window, await _read(connection, book_id, customer_id, window)) for window in due]
+    read = [(window, await _read(connection, book_id, customer_id, window, period)) for window in due]
     metered = [used for window, used in read if window.meter is not None]
     if metered and not any(metered):
         return []
@@ -67,11 +76,14 @@ async def preview(
     ]
 
 
-async def _read(connection: Connection, book_id: int, customer_id: int, window: PriceWindow) -> Aggregate | None:
+async def _read(
+    connection: Connection, book_id: int, customer_id: int, window: PriceWindow, whole: Period
+) -> Aggregate | None:
     """Return what the window's meter reads; None: nothing was used of it."""
     if window.meter is None:
         return _ONCE
-    reading = await aggregate(connection, book_id, [customer_id], MeterQuery.of(window.meter), window.period, ALL)
+    query = MeterQuery.of(window.meter, whole)
+    reading = await aggregate(connection, book_id, [customer_id], query, window.period, ALL)
     return reading.get(customer_id)
 
 
@@ -80,3 +92,66 @@ def _rate(window: PriceWindow, used: Aggregate, transactions: Transactions, cust
         return rate(window.price, used.quantity, window.asset, "periods")
     each = transactions.get((window.meter.code, window.period), {}).get(customer_id)
     return rate(window.price, used.quantity, window.asset, window.meter.name, events=used.events, transactions=each)
+
+
+@dataclass(frozen=True, slots=True)
+class TaxedAsset:
+    """What the lines of one asset come to with their taxes."""
+
+    asset: Asset
+    amount: int
+    """The lines, in minor units."""
+    total: int | None
+    """With the taxes that are added to them; None where they are not known."""
+    taxes: Sequence[InvoiceTax]
+    problem: TallystickError | None
+    """Why the taxes are not known."""
+
+
+async def tax_preview(
+    connection: Connection, book_id: int, customer: str, product: str, period: Period, rated: Sequence[RatedWindow],
+    *, answered: bool,
+) -> list[TaxedAsset]:  # fmt: skip
+    """
+    Return what previewed lines come to with taxes, by asset; *answered*: a tax engine's answers count, not the rates.
+
+    Raises:
+        AmountTooLarge: the lines add up to more than there is (``rating.amount_too_large``).
+    """
+    found = await _find_customers(connection, book_id, [customer])
+    customer_ids = [customer_id for customer_id, _ in found]
+    taxes = await load_taxes(connection, book_id, customer_ids)
+    answers = None
+    if answered:
+        answers = await find_answers_of(connection, book_id, customer_ids, [period.end_at], ALL)
+    by_asset: dict[int, list[RatedWindow]] = {}
+    for one in rated:
+        by_asset.setdefault(one.window.asset_id, []).append(one)
+    return [
+        _tax(_as_draft(customer, customer_ids[0], product, period, several), several[0].window.asset, product, taxes,
+             None if answers is None else Answered(customer, several[0].window.asset, answers))
+        for several in by_asset.values()
+    ]  # fmt: skip
+
+
+def _as_draft(customer: str, customer_id: int, product: str, period: Period, rated: Sequence[RatedWindow]) -> Draft:
+    """Return what an invoice of the lines would be; its id is no invoice's, so that no answer about it is one's."""
+    asset = rated[0].window.asset
+    total = sum(one.line.amount for one in rated)
+    if total > MAX_AMOUNT:
+        raise AmountTooLarge(largest=MAX_AMOUNT, asset=asset.code)
+    parts = ("rating.preview", customer, product, period.start_at.isoformat(), period.end_at.isoformat(), asset.code)
+    lines = [
+        DraftLine(one.window.charge, one.window.effective_at, None, one.window.period, one.used.events,
+                  one.used.quantity, one.line.amount, one.line)
+        for one in rated
+    ]  # fmt: skip
+    return Draft(id_of_content(parts), customer_id, rated[0].window.asset_id, total, period, lines)
+
+
+def _tax(draft: Draft, asset: Asset, product: str, taxes: TaxTable, answered: Answered | None) -> TaxedAsset:
+    try:
+        taxed = tax_draft(taxes, draft, product, draft.period.end_at, answered)
+    except UNTAXABLE as error:
+        return TaxedAsset(asset, draft.total, None, (), error)
+    return TaxedAsset(asset, draft.total, taxed.total, taxed.taxes, None)

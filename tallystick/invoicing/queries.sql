@@ -65,13 +65,16 @@ SELECT pg_advisory_xact_lock(hashtextextended('tallystick.adjustments.' || $2, $
 
 -- name: find_billed
 SELECT customer_id, asset_id, invoice_id, position, charge, price_at, line.period_start, line.period_end, usage_through,
-       line.events, line.quantity, line.amount, detail ->> 'share', detail ->> 'covered', series, number, more.events, more.quantity, more.amount, more.through
+       line.events, line.quantity, line.amount, detail ->> 'share',
+       coalesce((detail ->> 'covered')::numeric, 0) - coalesce(more.returned, 0), series, number, more.events,
+       more.quantity, more.amount, more.through, invoice.period_start, invoice.period_end
 FROM invoice
 JOIN invoice_line AS line USING (book_id, invoice_id)
 LEFT JOIN invoice_issue USING (book_id, invoice_id)
 LEFT JOIN LATERAL (
     SELECT sum(adjusting.events)::bigint AS events, sum(adjusting.quantity) AS quantity,
-           sum(adjusting.amount)::bigint AS amount, max(of_it.usage_through) AS through
+           sum(adjusting.amount)::bigint AS amount, max(of_it.usage_through) AS through,
+           sum((adjusting.detail ->> 'returned')::numeric) AS returned
     FROM invoice_line AS adjusting JOIN invoice AS of_it USING (book_id, invoice_id)
     WHERE adjusting.book_id = $1 AND adjusting.adjusts_invoice = line.invoice_id
       AND adjusting.adjusts_position = line.position
@@ -84,7 +87,8 @@ ORDER BY line.period_start, charge COLLATE "C", invoice_id, position
 SELECT usage_months_away($1, '-infinity', 'infinity')
 
 -- name: behind_prices
-SELECT coalesce(max(transaction_id), 0) + 1 FROM price WHERE book_id = $1 AND product = $2
+SELECT coalesce(max(transaction_id), 0) + 1 FROM price
+WHERE book_id = $1 AND product = $2 AND transaction_id < transaction_order()
 
 -- name: is_any_month_away
 SELECT EXISTS (SELECT FROM usage_months_away($1, $2, $3))
@@ -140,11 +144,20 @@ WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
 ORDER BY invoice_id, position
 
 -- name: lock_series
-INSERT INTO number_series (book_id, series, last) VALUES ($1, $2, 0)
+INSERT INTO number_series (book_id, series, last, kind) VALUES ($1, $2, 0, $3)
 ON CONFLICT (book_id, series) DO UPDATE SET last = number_series.last
+RETURNING kind
 
 -- name: take_numbers
 UPDATE number_series SET last = last + $3 WHERE book_id = $1 AND series = $2 RETURNING last
+
+-- name: insert_series
+INSERT INTO invoice_series (book_id, product, kind, series, transaction_id, message_place, set_at)
+VALUES ($1, $2, $3, $4, transaction_order(), $5, $6)
+
+-- name: find_series
+SELECT series FROM invoice_series WHERE book_id = $1 AND product IN ($2, '') AND kind = $3
+ORDER BY product DESC, transaction_id DESC, message_place DESC LIMIT 1
 
 -- name: page_drafts
 SELECT invoice_id, customer_id, asset.code, asset_id, total, terms_days
@@ -153,34 +166,40 @@ WHERE book_id = $1 AND period_start = $2 AND product = $3
   AND ($4::uuid IS NULL OR (customer_id, asset_id, invoice_id) > (
       SELECT customer_id, asset_id, invoice_id FROM invoice AS cursor
       WHERE cursor.book_id = $1 AND cursor.invoice_id = $4))
-  AND NOT EXISTS (SELECT FROM invoice_issue
-                  WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id)
+  AND (SELECT true FROM invoice_issue AS issue
+       WHERE issue.book_id = $1 AND issue.invoice_id = invoice.invoice_id LIMIT 1) IS NULL
 ORDER BY customer_id, asset_id, invoice_id LIMIT $5
 
 -- name: insert_issues
 INSERT INTO invoice_issue (book_id, invoice_id, series, number, account_id, transfer_id, due_on,
                            transaction_id, message_place, issued_at)
-SELECT $1, given.invoice_id, $2, given.number, given.account_id, given.transfer_id, given.due_on,
-       (SELECT transaction_order()), $3, $4
-FROM unnest($5::uuid[], $6::bigint[], $7::bigint[], $8::uuid[], $9::date[])
-     AS given (invoice_id, number, account_id, transfer_id, due_on)
+SELECT $1, given.invoice_id, given.series, given.number, given.account_id, given.transfer_id, given.due_on,
+       (SELECT transaction_order()), $2, $3
+FROM unnest($4::uuid[], $5::text[], $6::bigint[], $7::bigint[], $8::uuid[], $9::date[])
+     AS given (invoice_id, series, number, account_id, transfer_id, due_on)
+
+-- name: insert_due
+INSERT INTO invoice_due (book_id, invoice_id, due_on)
+SELECT $1, given.invoice_id, given.due_on FROM unnest($2::uuid[], $3::date[]) AS given (invoice_id, due_on)
 
 -- name: find_invoices
-SELECT invoice_id, customer.ref, product, asset.code, asset.exponent::integer, period_start, period_end, total,
-       usage_through, drafted_at, series, number, due_on, issued_at, invoice_issue.account_id, transfer_id,
-       owed.debits - owed.credits
+SELECT invoice_id, customer.ref, invoice.product, asset.code, asset.exponent::integer, period_start, period_end, invoice.total,
+       usage_through, drafted_at, invoice_issue.series, number, coalesce(invoice_issue.due_on, request.due_on), issued_at,
+       invoice_issue.account_id, transfer_id, standing.owed, standing.outstanding, standing.noted, standing.overdue,
+       standing.credited, request.reference, request.memo, request.cost_rank
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (invoice_id, place)
 JOIN invoice USING (invoice_id)
+JOIN invoice_standing AS standing USING (book_id, invoice_id)
 JOIN customer USING (book_id, customer_id)
 JOIN asset USING (book_id, asset_id)
 LEFT JOIN invoice_issue USING (book_id, invoice_id)
-LEFT JOIN LATERAL account_sums(invoice_issue.book_id, invoice_issue.account_id) AS owed ON true
+LEFT JOIN invoice_request AS request USING (book_id, invoice_id)
 WHERE book_id = $1
 ORDER BY place
 
 -- name: find_account
 SELECT account_id, asset_id, asset.code,
-       owed.debits - owed.credits
+       owed.debits - owed.credits - owed.held_credits
 FROM invoice
 JOIN asset USING (book_id, asset_id)
 LEFT JOIN invoice_issue USING (book_id, invoice_id)
@@ -188,12 +207,13 @@ LEFT JOIN LATERAL account_sums(invoice_issue.book_id, invoice_issue.account_id) 
 WHERE book_id = $1 AND invoice_id = $2
 
 -- name: find_lines
-SELECT invoice_id, position, invoice_line.charge, price.name, price_at, invoice_line.meter, period_start, period_end,
-       events, quantity, amount, detail::text, adjusts_invoice, adjusts_position
-FROM invoice_line
-JOIN price ON price.book_id = invoice_line.book_id AND price.product = invoice_line.product
-    AND price.charge = invoice_line.charge AND price.effective_at = price_at
-WHERE invoice_line.book_id = $1 AND invoice_id = ANY ($2::uuid[])
+SELECT invoice_id, position, line.charge, coalesce(description, price.name), price_at, line.meter, period_start,
+       period_end, events, quantity, amount, detail::text, adjusts_invoice, adjusts_position, unit_amount, tax_category,
+       post_to
+FROM invoice_line AS line
+LEFT JOIN price ON price.book_id = line.book_id AND price.product = line.product
+    AND price.charge = line.charge AND price.effective_at = price_at
+WHERE line.book_id = $1 AND invoice_id = ANY ($2::uuid[])
 ORDER BY invoice_id, position
 
 -- name: page_invoices
@@ -201,10 +221,17 @@ SELECT invoice_id FROM invoice
 WHERE book_id = $1
   AND ($2::text IS NULL OR customer_id = (SELECT customer_id FROM customer WHERE customer.book_id = $1 AND ref = $2))
   AND ($3::timestamptz IS NULL OR period_start = $3)
-  AND ($4::uuid IS NULL OR (period_start, customer_id, product, asset_id, invoice_id) > (
-      SELECT period_start, customer_id, product, asset_id, invoice_id FROM invoice AS cursor
+  AND ($4::uuid IS NULL OR (coalesce(period_start, drafted_at), customer_id, product, asset_id, invoice_id) > (
+      SELECT coalesce(period_start, drafted_at), customer_id, product, asset_id, invoice_id FROM invoice AS cursor
       WHERE cursor.book_id = $1 AND cursor.invoice_id = $4))
-ORDER BY period_start, customer_id, product, asset_id, invoice_id LIMIT $5
+ORDER BY coalesce(period_start, drafted_at), customer_id, product, asset_id, invoice_id LIMIT $5
+
+-- name: find_standings
+SELECT invoice_id, issued, owed, outstanding, noted, overdue
+FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (invoice_id, place)
+JOIN invoice_standing USING (invoice_id)
+WHERE book_id = $1
+ORDER BY place
 
 -- name: line_exists
 SELECT EXISTS (SELECT FROM invoice_line WHERE book_id = $1 AND invoice_id = $2 AND position = $3)
@@ -224,7 +251,7 @@ GROUP BY invoice_id, charge ORDER BY invoice_id, charge
 -- name: find_drafts
 SELECT invoice_id, customer_id, asset.code, asset_id, total, terms_days
 FROM invoice JOIN asset USING (book_id, asset_id)
-WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND product = $3
+WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND product = $3 AND terms_days IS NOT NULL
   AND NOT EXISTS (SELECT FROM invoice_issue
                   WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id)
 ORDER BY period_start, customer_id, asset_id, invoice_id LIMIT $4
@@ -235,3 +262,42 @@ SELECT EXISTS (
     WHERE book_id = $1 AND line.period_start < $3 AND line.period_end > $2 AND line.meter IS NOT NULL
       AND NOT EXISTS (SELECT FROM invoice_issue
                       WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id))
+
+-- name: enter_to_draft
+SELECT pg_advisory_xact_lock(hashtextextended('tallystick.drafts.' || $2, $1))
+
+-- name: uses_of_lines
+SELECT given.invoice_id, given.position, asset.code, sum(paid.amount)::bigint, sum(paid.quantity),
+       CASE WHEN ended.kind IS NOT NULL THEN ended.kind WHEN expires_at <= $4 THEN 'expired' END,
+       credit_grant.grant_id, customer_id, credit_grant.asset_id, credit_grant.account_id, 0::bigint, products, charges,
+       meters
+FROM unnest($2::uuid[], $3::integer[]) AS given (invoice_id, position)
+CROSS JOIN LATERAL (
+    SELECT grant_id, amount, quantity FROM credit_use
+    WHERE book_id = $1 AND credit_use.invoice_id = given.invoice_id AND credit_use.position = given.position
+    UNION ALL
+    SELECT grant_id, credit_use.amount, credit_use.quantity
+    FROM invoice_line AS adjusting
+    JOIN credit_use ON credit_use.book_id = $1 AND credit_use.invoice_id = adjusting.invoice_id
+        AND credit_use.position = adjusting.position
+    WHERE adjusting.book_id = $1 AND adjusts_invoice = given.invoice_id AND adjusts_position = given.position
+      AND (adjusting.invoice_id, adjusting.position) <> (given.invoice_id, given.position)
+) AS paid
+JOIN credit_grant ON credit_grant.book_id = $1 AND credit_grant.grant_id = paid.grant_id
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = credit_grant.asset_id
+LEFT JOIN credit_end AS ended ON ended.book_id = $1 AND ended.grant_id = credit_grant.grant_id AND for_good
+GROUP BY given.invoice_id, given.position, asset.code, credit_grant.book_id, credit_grant.grant_id, ended.kind
+HAVING sum(paid.amount) > 0
+ORDER BY given.invoice_id, given.position, priority, expires_at, credit_grant.transaction_id, credit_grant.message_place
+
+-- name: find_postings
+SELECT invoice_id, product, asset.code, total, posted.post_to, coalesce(posted.amount, 0)::bigint
+FROM invoice JOIN asset USING (book_id, asset_id)
+LEFT JOIN (
+    SELECT invoice_id, post_to, sum(amount) AS amount FROM invoice_line
+    WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND post_to IS NOT NULL GROUP BY 1, 2
+) AS posted USING (invoice_id)
+WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
+
+-- name: refs_of_customers
+SELECT customer_id, ref FROM customer WHERE book_id = $1 AND customer_id = ANY ($2::bigint[])

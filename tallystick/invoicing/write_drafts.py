@@ -1,6 +1,7 @@
 """Write drafts: invoices with their lines, each once, whatever made them."""
 
 import datetime as dt
+import struct
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,8 @@ from decimal import Decimal
 
 import msgspec
 
-from tallystick.db.connect import SCHEMA
+from tallystick.db.copy import copy_in, framed
+from tallystick.db.encode_field import instant, numeric, text
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.invoicing.tax import InvoiceTax, write_taxes
 from tallystick.ledger.accounts import Recorded
@@ -19,12 +21,19 @@ _queries = queries_beside(__file__)
 _insert_invoices = _queries.values("insert_invoices")
 _LINE = ("book_id", "invoice_id", "position", "product", "charge", "price_at", "meter", "period_start", "period_end",
          "events", "quantity", "amount", "detail", "adjusts_invoice", "adjusts_position")  # fmt: skip
-_NOTHING = (None, None)
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
+_Head = tuple[str, str, dt.datetime, str | None, Period]
+"""What the lines of many invoices share: product, charge, version, meter, span."""
+_FIELDS = len(_LINE).to_bytes(2, "big")
+_INTEGER, _UUID = (4).to_bytes(4, "big"), (16).to_bytes(4, "big")
+_EVENTS = struct.Struct(">iq")
+_AMOUNT = struct.Struct(">iqib")
+"""The amount, and before the text of the detail its length and the version that jsonb is sent with."""
+_NEITHER = (-1).to_bytes(4, "big", signed=True) * 2
 
-@dataclass(frozen=True, slots=True)
-class DraftLine:
+
+class DraftLine(msgspec.Struct, frozen=True, gc=False):
     """One line to be written."""
 
     charge: str
@@ -94,13 +103,37 @@ async def write_drafts(
 
 
 async def _write_lines(connection: Connection, book_id: int, product: str, drafts: Sequence[Draft]) -> None:
-    """Append the lines by COPY: a month has hundreds of thousands."""
-    rows = [
-        (book_id, one.invoice_id, position, line.product or product, line.charge, line.price_at, line.meter,
-         line.period.start_at, line.period.end_at, line.events, line.quantity, line.amount,
-         _encode(line.detail).decode(), *(line.adjusts or _NOTHING))
-        for one in drafts
-        for position, line in enumerate(one.lines)
-    ]  # fmt: skip
+    """Append the lines by COPY: a month has hundreds of thousands, and what many of them share is encoded once."""
+    heads: dict[_Head, bytes] = {}
+    rows: list[bytes] = []
+    for one in drafts:
+        invoice = b"".join((_FIELDS, _INTEGER, book_id.to_bytes(4, "big"), _UUID, one.invoice_id.bytes, _INTEGER))
+        for position, line in enumerate(one.lines):
+            head = (line.product or product, line.charge, line.price_at, line.meter, line.period)
+            if head not in heads:
+                heads[head] = b"".join(_encode_head(*head))
+            detail = _encode(line.detail)
+            rows += (
+                invoice, position.to_bytes(4, "big"), heads[head],
+                _EVENTS.pack(8, line.events), numeric(line.quantity), _AMOUNT.pack(8, line.amount, len(detail) + 1, 1),
+                detail, _NEITHER if line.adjusts is None else _encode_adjusted(*line.adjusts),
+            )  # fmt: skip
     if rows:
-        await connection.copy_records_to_table("invoice_line", schema_name=SCHEMA, columns=_LINE, records=rows)
+        await copy_in(connection, "invoice_line", _LINE, framed(b"".join(rows)))
+
+
+def _encode_head(
+    product: str, charge: str, price_at: dt.datetime, meter: str | None, period: Period
+) -> tuple[bytes, ...]:
+    return (
+        text(product),
+        text(charge),
+        instant(price_at),
+        text(meter),
+        instant(period.start_at),
+        instant(period.end_at),
+    )
+
+
+def _encode_adjusted(invoice_id: uuid.UUID, position: int) -> bytes:
+    return b"".join((_UUID, invoice_id.bytes, _INTEGER, position.to_bytes(4, "big")))

@@ -7,9 +7,9 @@ SELECT $1, coalesce(max(asset_id), 0) + 1, $2, $3 FROM asset WHERE book_id = $1
 ON CONFLICT ON CONSTRAINT asset_once DO NOTHING
 
 -- name: find_accounts
-SELECT account_id, code, asset, min_balance, max_balance, opened_at, closed_at, metadata::text
-FROM account_now
-WHERE book_id = $1 AND code = ANY ($2::text[])
+SELECT account_id, found.code, asset, min_balance, max_balance, opened_at, closed_at, metadata::text
+FROM unnest($2::text[]) AS wanted (code)
+CROSS JOIN LATERAL (SELECT * FROM account_now WHERE book_id = $1 AND account_now.code = wanted.code LIMIT 1) AS found
 
 -- name: list_accounts
 SELECT account_id, code, asset, min_balance, max_balance, opened_at, closed_at, metadata::text
@@ -23,7 +23,7 @@ WITH wanted AS (
     FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[]) WITH ORDINALITY
         AS given (code, asset, min_balance, max_balance, ordinal)
     JOIN asset ON asset.book_id = $1 AND asset.code = given.asset
-    WHERE NOT EXISTS (SELECT FROM account WHERE book_id = $1 AND account.code = given.code)
+    WHERE (SELECT true FROM account WHERE book_id = $1 AND account.code = given.code LIMIT 1) IS NULL
     ORDER BY code, ordinal
 )
 INSERT INTO account (book_id, account_id, asset_id, code, min_balance, max_balance,
@@ -64,6 +64,9 @@ FROM enter_ledger($1, $2::uuid[], $3)
 
 -- name: lock_limited
 SELECT count(pg_advisory_xact_lock(($1::bigint << 40) + wanted)) FROM unnest($2::bigint[]) AS wanted
+
+-- name: take_place
+SELECT transaction_order(), settled_horizon()
 
 -- name: order_transaction
 SELECT transaction_order(), settled_horizon()

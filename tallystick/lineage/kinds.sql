@@ -279,9 +279,8 @@ WHERE chain.kind IN ('usage_correction', 'usage_conflict')
 -- name: back_transfer_invoice
 SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
 FROM transfer
-JOIN invoice_issue USING (book_id, message_place, transfer_id)
-WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND reason = 2
-  AND invoice_issue.transaction_id = chain.a
+JOIN invoice_issue ON invoice_issue.book_id = $1 AND account_id = debit_account_id
+WHERE chain.kind = 'transfer' AND transfer.book_id = $1 AND batch_id = chain.a AND position = chain.b AND reason = 2
 
 -- name: back_transfer_payment
 SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
@@ -575,15 +574,17 @@ FROM billing_zone WHERE chain.kind = 'billing_zone' AND book_id = $1 AND product
 
 -- name: told_draft
 SELECT invoice_id::text,
-       ref || ', ' || product || ' from ' || to_char(period_start AT TIME ZONE zone, 'YYYY-MM-DD') || ' to '
-       || to_char(period_end AT TIME ZONE zone, 'YYYY-MM-DD'),
+       ref || ', ' || invoice.product || coalesce(
+           ' from ' || to_char(period_start AT TIME ZONE monthly.zone, 'YYYY-MM-DD')
+           || ' to ' || to_char(period_end AT TIME ZONE monthly.zone, 'YYYY-MM-DD'), ', as it asked'),
        drafted_at, total, asset_id, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, invoice.transaction_id,
        invoice.message_place
-FROM invoice JOIN customer USING (book_id, customer_id) JOIN billing_zone USING (book_id, product)
+FROM invoice JOIN customer USING (book_id, customer_id)
+LEFT JOIN (SELECT book_id, product AS month_product, zone FROM billing_zone) AS monthly USING (book_id, month_product)
 WHERE chain.kind = 'draft' AND book_id = $1 AND invoice_id = chain.u
 
 -- name: told_line
-SELECT invoice_id || '/' || position, detail ->> 'explanation', NULL::timestamptz, amount, asset_id, NULL::integer,
+SELECT invoice_id || '/' || position, coalesce(description, detail ->> 'explanation'), NULL::timestamptz, amount, asset_id, NULL::integer,
        NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
 FROM invoice_line JOIN invoice USING (book_id, invoice_id)
 WHERE chain.kind = 'line' AND book_id = $1 AND invoice_id = chain.u AND position = chain.b
@@ -683,7 +684,8 @@ WHERE chain.kind = 'credit_end'
 -- name: back_transfer_use
 SELECT 'credit_use', transfer_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
 FROM transfer JOIN credit_use USING (book_id, transfer_id)
-WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND transfer.position = chain.b AND reason = 12
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND transfer.position = chain.b
+  AND reason IN (12, 21)
 
 -- name: back_transfer_credit
 SELECT 'credit_grant', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
@@ -705,6 +707,7 @@ ORDER BY transaction_id, transfer_id LIMIT chain.most OFFSET chain.skip
 -- name: forward_grant_end
 SELECT 'credit_end', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
 FROM credit_end WHERE chain.kind = 'credit_grant' AND book_id = $1 AND grant_id = chain.u
+ORDER BY for_good DESC LIMIT 1
 
 -- name: forward_use_invoice
 SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
@@ -734,6 +737,7 @@ SELECT grant_id::text, credit_end.kind || coalesce(': ' || reason, ''), ended_at
        credit_end.message_place
 FROM credit_end JOIN credit_grant USING (book_id, grant_id)
 WHERE chain.kind = 'credit_end' AND book_id = $1 AND grant_id = chain.u
+ORDER BY for_good DESC LIMIT 1
 
 -- name: told_wallet_low
 SELECT wallet_low.transaction_id || '.' || wallet_low.message_place, ref || ' has less than ' || threshold, noticed_at,
@@ -840,3 +844,217 @@ WHERE chain.kind IN ('subscription_bill', 'subscription_revision')
 -- name: back_draft_bill
 SELECT 'subscription_bill', NULL::uuid, NULL::bigint, NULL::bigint, subscription_id, due_at, 1
 FROM subscription_bill WHERE chain.kind IN ('draft', 'invoice') AND book_id = $1 AND invoice_id = chain.u
+
+-- name: found_event
+SELECT 'event', event_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM event WHERE book_id = $1 AND event_id = $3
+
+-- name: made_event
+SELECT 'event', event_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM event WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY position LIMIT chain.most OFFSET chain.skip
+
+-- name: told_event
+SELECT event_id::text, type || ', ' || subject, told_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid,
+       NULL::bigint, NULL::integer, transaction_id, message_place
+FROM event WHERE chain.kind = 'event' AND book_id = $1 AND event_id = chain.u
+
+-- name: found_credit_note
+SELECT 'credit_note', credit_note_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM credit_note WHERE book_id = $1 AND $9::integer IS NULL AND credit_note_id = $3
+
+-- name: found_credit_note_by_number
+SELECT 'credit_note', credit_note_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM credit_note WHERE book_id = $1 AND $9::integer IS NULL AND series = $7::text AND number = $8::bigint
+
+-- name: made_credit_note
+SELECT 'credit_note', credit_note_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM credit_note WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY series, number LIMIT chain.most OFFSET chain.skip
+
+-- name: made_invoice_state
+SELECT 'invoice_state', invoice_id, transaction_id, message_place::bigint, state, NULL::timestamptz, count(*) OVER ()
+FROM invoice_state WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY invoice_id, state LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_invoice_credit_note
+SELECT 'credit_note', credit_note_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM credit_note WHERE chain.kind = 'invoice' AND book_id = $1 AND invoice_id = chain.u
+ORDER BY transaction_id, number LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_invoice_state
+SELECT 'invoice_state', invoice_id, transaction_id, message_place::bigint, state, NULL::timestamptz, count(*) OVER ()
+FROM invoice_state WHERE chain.kind = 'invoice' AND book_id = $1 AND invoice_id = chain.u
+ORDER BY transaction_id, message_place, state LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_draft_state
+SELECT 'invoice_state', invoice_id, transaction_id, message_place::bigint, state, NULL::timestamptz, count(*) OVER ()
+FROM invoice_state
+WHERE chain.kind = 'draft' AND book_id = $1 AND invoice_id = chain.u AND state = 'void'
+  AND NOT EXISTS (SELECT FROM invoice_issue WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = chain.u)
+ORDER BY transaction_id LIMIT chain.most OFFSET chain.skip
+
+-- name: back_credit_note_invoice
+SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM credit_note WHERE chain.kind = 'credit_note' AND book_id = $1 AND credit_note_id = chain.u
+
+-- name: back_invoice_state
+SELECT CASE WHEN EXISTS (SELECT FROM invoice_issue WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = chain.u)
+            THEN 'invoice' ELSE 'draft' END, chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+WHERE chain.kind = 'invoice_state'
+
+-- name: told_credit_note
+SELECT note.series || '-' || CASE WHEN number < 1000000 THEN lpad(number::text, 6, '0') ELSE number::text END,
+       'credit note' || coalesce(': ' || reason, ''), note.issued_at, note.total, asset_id, NULL::integer, NULL::uuid,
+       NULL::bigint, NULL::integer, note.transaction_id, note.message_place
+FROM credit_note AS note JOIN invoice USING (book_id, invoice_id)
+WHERE chain.kind = 'credit_note' AND book_id = $1 AND credit_note_id = chain.u
+
+-- name: told_invoice_state
+SELECT invoice_id::text, replace(state, '_', ' ') || coalesce(': ' || reason, ''), at, outstanding, asset_id,
+       NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, noted.transaction_id, noted.message_place
+FROM invoice_state AS noted JOIN invoice USING (book_id, invoice_id)
+WHERE chain.kind = 'invoice_state' AND book_id = $1 AND invoice_id = chain.u AND noted.transaction_id = chain.a
+  AND noted.message_place = chain.b AND state = chain.t
+
+
+-- name: found_repayment
+SELECT 'repayment', repayment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM repayment WHERE book_id = $1 AND repayment_id = $3
+
+-- name: found_repayment_return
+SELECT 'repayment_return', return_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM repayment_return WHERE book_id = $1 AND return_id = $3
+
+-- name: found_charge
+SELECT 'charge', charge_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM charge WHERE book_id = $1 AND charge_id = $3
+
+-- name: made_repayment
+SELECT 'repayment', repayment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM repayment WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY repayment_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_repayment_return
+SELECT 'repayment_return', return_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM repayment_return
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY return_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_debit_agreement
+SELECT 'debit_agreement', NULL::uuid, transaction_id, message_place::bigint, customer_id::text, NULL::timestamptz,
+       count(*) OVER ()
+FROM debit_agreement
+WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY customer_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_charge
+SELECT 'charge', charge_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM charge WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY charge_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_charge_outcome
+SELECT 'charge_outcome', charge_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM charge_outcome WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY charge_id LIMIT chain.most OFFSET chain.skip
+
+-- name: back_repayment_invoice
+SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM (SELECT DISTINCT invoice_id FROM repayment_allocation
+      WHERE chain.kind = 'repayment' AND book_id = $1 AND repayment_id = chain.u) AS repaid
+ORDER BY invoice_id LIMIT chain.most OFFSET chain.skip
+
+-- name: back_repayment_outcome
+SELECT 'charge_outcome', charge_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM charge_outcome JOIN repayment USING (book_id, repayment_id, transaction_id, message_place)
+WHERE chain.kind = 'repayment' AND book_id = $1 AND repayment_id = chain.u
+
+-- name: back_return_repayment
+SELECT 'repayment', repayment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM repayment_return
+WHERE chain.kind = 'repayment_return' AND book_id = $1 AND return_id = chain.u AND repayment_id IS NOT NULL
+
+-- name: back_charge_invoice
+SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM charge_invoice WHERE chain.kind = 'charge' AND book_id = $1 AND charge_id = chain.u
+ORDER BY invoice_id LIMIT chain.most OFFSET chain.skip
+
+-- name: back_outcome_charge
+SELECT 'charge', chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1 WHERE chain.kind = 'charge_outcome'
+
+-- name: back_transfer_repayment
+SELECT 'repayment', repayment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer JOIN repayment USING (book_id, message_place, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND reason = 18
+  AND repayment.transaction_id = chain.a
+
+-- name: back_transfer_allocation
+SELECT 'repayment', repayment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer JOIN repayment_allocation AS placed USING (book_id, message_place, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND reason = 19
+  AND placed.transaction_id = chain.a AND repayment_id IS NOT NULL
+
+-- name: back_transfer_return
+SELECT 'repayment_return', return_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer JOIN repayment_return AS gone USING (book_id, message_place, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND transfer.reason = 20
+  AND gone.transaction_id = chain.a
+
+-- name: forward_invoice_repayment
+SELECT 'repayment', repayment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM (SELECT DISTINCT repayment_id FROM repayment_allocation
+      WHERE chain.kind = 'invoice' AND book_id = $1 AND invoice_id = chain.u AND repayment_id IS NOT NULL) AS repaying
+ORDER BY repayment_id LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_invoice_charge
+SELECT 'charge', charge_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM charge_invoice WHERE chain.kind = 'invoice' AND book_id = $1 AND invoice_id = chain.u
+ORDER BY charge_id LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_charge_outcome
+SELECT 'charge_outcome', charge_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM charge_outcome WHERE chain.kind = 'charge' AND book_id = $1 AND charge_id = chain.u
+
+-- name: forward_outcome_repayment
+SELECT 'repayment', repayment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM charge_outcome
+WHERE chain.kind = 'charge_outcome' AND book_id = $1 AND charge_id = chain.u AND repayment_id IS NOT NULL
+
+-- name: forward_repayment_return
+SELECT 'repayment_return', return_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM repayment_return
+WHERE chain.kind = 'repayment' AND book_id = $1 AND repayment_id = chain.u AND kind = 'reversal'
+
+-- name: told_repayment
+SELECT repayment_id::text, ref || ', ' || channel || ' ' || reference, received_at, amount, asset_id, NULL::integer,
+       transfer_id, NULL::bigint, NULL::integer, repayment.transaction_id, repayment.message_place
+FROM repayment JOIN customer USING (book_id, customer_id)
+WHERE chain.kind = 'repayment' AND book_id = $1 AND repayment_id = chain.u
+
+-- name: told_repayment_return
+SELECT return_id::text, kind || ', ' || ref || ': ' || reason, returned_at, amount, asset_id, NULL::integer, transfer_id,
+       NULL::bigint, NULL::integer, gone.transaction_id, gone.message_place
+FROM repayment_return AS gone JOIN customer USING (book_id, customer_id)
+WHERE chain.kind = 'repayment_return' AND book_id = $1 AND return_id = chain.u
+
+-- name: told_debit_agreement
+SELECT agreed.transaction_id || '.' || agreed.message_place,
+       ref || ', ' || CASE WHEN bank_account IS NULL THEN 'no debit any more' ELSE
+            'day ' || coalesce(day::text, 'last') || ', ' || country || ', ' || replace(rule, '_', ' ') END
+            || ', from ' || from_on, agreed_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint,
+       NULL::integer, agreed.transaction_id, agreed.message_place
+FROM debit_agreement AS agreed JOIN customer USING (book_id, customer_id)
+WHERE chain.kind = 'debit_agreement' AND book_id = $1 AND customer_id = chain.t::bigint
+  AND agreed.transaction_id = chain.a AND agreed.message_place = chain.b
+
+-- name: told_charge
+SELECT charge_id::text, ref || ', debit on ' || debit_on || ', attempt ' || attempt, made_at, amount, asset_id,
+       NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, charge.transaction_id, charge.message_place
+FROM charge JOIN customer USING (book_id, customer_id)
+WHERE chain.kind = 'charge' AND book_id = $1 AND charge_id = chain.u
+
+-- name: told_charge_outcome
+SELECT charge_id::text, coalesce(error_kind, 'taken') || coalesce(', again on ' || retry_on, ''), at, taken, asset_id,
+       NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, outcome.transaction_id, outcome.message_place
+FROM charge_outcome AS outcome JOIN charge USING (book_id, charge_id)
+WHERE chain.kind = 'charge_outcome' AND book_id = $1 AND charge_id = chain.u

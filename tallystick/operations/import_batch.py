@@ -17,7 +17,7 @@ from tallystick.ledger.mass.columns_to_batch import columns_to_batch
 from tallystick.ledger.mass.encode_columns import MOST_ROWS, TransferColumns, decode_columns
 from tallystick.ledger.model import Outcomes, Status
 from tallystick.ledger.post import post
-from tallystick.operations.ledger import OWN_ROOTS, AssetCode, Code, OwnAccount
+from tallystick.operations.ledger import AssetCode, Code, refuse_own
 from tallystick.operations.model import Call, Input, Operation
 
 IMPORT_BATCH = "ledger.import_batch"
@@ -124,8 +124,7 @@ async def look_at_accounts(call: Call, request: AccountCodes) -> LookOutput:
 async def open_many(call: Call, request: OpenAccountsInput) -> OpenAccountsOutput:
     """Open unlimited accounts; those that are open already are let be if they are of the asset."""
     for code in request.codes:
-        if code.split("/", 1)[0] in OWN_ROOTS:
-            raise OwnAccount(field="codes", account=code)
+        refuse_own(code, "codes")
     await open_accounts(call.connection, call.recorded, [NewAccount(code, request.asset) for code in request.codes])
     return OpenAccountsOutput(len(request.codes))
 

@@ -103,7 +103,7 @@ class ImportReport:
                 identifier = events.ids[one.item] if isinstance(events, EventColumns) else events[one.item].id
                 self.refused_events.append(RefusedEvent(identifier, one.status, reason))
         if isinstance(events, EventColumns):
-            self.accepted_customers.update(compress(events.customers, accepted))
+            self.accepted_customers |= events.customers_at([place for place, one in enumerate(accepted) if one])
             for name, column in (chunk.quantities or {}).items():
                 self._add_column(name, list(compress(column.to_pylist(), accepted)))
         else:

@@ -11,7 +11,15 @@ from tallystick.invoicing.find import find_invoice, page_invoices
 from tallystick.invoicing.issue import IssueOrder, issue
 from tallystick.invoicing.late_usage import count_late
 from tallystick.invoicing.lineage import page_lineage
-from tallystick.invoicing.model import Drafted, Invoice, InvoicesPage, Issued, LateUsage, LineagePage
+from tallystick.invoicing.model import (
+    Drafted,
+    Invoice,
+    InvoicesPage,
+    InvoiceStatus,
+    Issued,
+    LateUsage,
+    LineagePage,
+)
 from tallystick.operations.catalog import DEFAULT_PRODUCT, CatalogCode
 from tallystick.operations.ledger import PageSize
 from tallystick.operations.model import Call, Input, Operation
@@ -24,7 +32,6 @@ MAX_TERMS_DAYS = 3650
 """No day of issue is so late that the day it is due would be outside the calendar."""
 
 CustomerRef = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]+$(?!\n)")]
-DEFAULT_SERIES = "INV"
 Series = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9-]{0,15}$(?!\n)")]
 CustomerCursor = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,18}(\.[0-9]{1,18})?$(?!\n)")]
 """A customer, and how far prices count: a month that was begun goes on at the prices that it began with."""
@@ -53,8 +60,8 @@ class IssueInput(Input, frozen=True):
     month: str
     zone: str = "UTC"
     product: CatalogCode = DEFAULT_PRODUCT
-    series: Series = DEFAULT_SERIES
-    """What stands before the number; each series counts by itself."""
+    series: Series | None = None
+    """What stands before the number; each series counts by itself. Left out: the one that is set for the product, or INV."""
     after: uuid.UUID | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_ISSUES)] = 500
 
@@ -66,11 +73,13 @@ class FindInvoiceInput(Input, frozen=True):
 
 
 class InvoicesPageInput(Input, frozen=True):
-    """A page of invoices by period and customer, of one customer or of one month if named."""
+    """A page of invoices by period and customer: of one customer, one month or one status, if named."""
 
     customer: CustomerRef | None = None
     month: str | None = None
     zone: str = "UTC"
+    status: InvoiceStatus | None = None
+    """Where few stand so, a page can be short, or empty, with more behind it."""
     after: uuid.UUID | None = None
     limit: PageSize = 100
 
@@ -137,6 +146,7 @@ async def list_invoices(call: Call, request: InvoicesPageInput) -> InvoicesPage:
         period=period,
         after=request.after,
         limit=request.limit,
+        status=request.status,
     )
 
 

@@ -1,19 +1,20 @@
 """A month's invoices from first to last: chunk by chunk, restartable at any point."""
 
 import datetime as dt
-import uuid
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
 
+from tallystick.collecting.batches.model import Failure
 from tallystick.ids import uuid7
 from tallystick.invoicing.model import Drafted, Issued, LateUsage, SetAside
 from tallystick.operations.ask_taxes import ask_taxes, tell_why
 from tallystick.operations.catalog import DEFAULT_PRODUCT
-from tallystick.operations.invoicing import DEFAULT_SERIES, MAX_DRAFTS
+from tallystick.operations.invoicing import MAX_DRAFTS
+from tallystick.operations.keep_run import begin_kept
 from tallystick.operations.run import Operations, as_input
+from tallystick.operations.run_chunks import run_chunks, together
 from tallystick.operations.wait_settled import wait_settled
 from tallystick.security.model import Principal
 from tallystick.taxes.engine import TaxEngine
@@ -54,7 +55,8 @@ class MonthTerms(msgspec.Struct, frozen=True, kw_only=True):
 
     zone: str = "UTC"
     product: str = DEFAULT_PRODUCT
-    series: str = DEFAULT_SERIES
+    series: str | None = None
+    """None: the one that is set for the product."""
     terms_days: int = 30
     draft_chunk: int = MAX_DRAFTS
     issue_chunk: int = 500
@@ -95,24 +97,26 @@ async def run_month(
     as_input(operations.find("invoicing.draft"), to_draft)
     as_input(operations.find("invoicing.issue"), to_issue)
 
+    kept = await begin_kept(operations, book, "invoices", f"{month} {terms.product}")
     drafted = await _draft_all(operations, principal, book, to_draft, terms.patience, progress)
+    failures = [Failure(one.customer, one.code, one.message) for chunk in drafted for one in chunk.failed]
+    await kept.note({"drafted": sum(chunk.drafted for chunk in drafted)}, failures)
     issued = await _issue_all(operations, principal, book, to_issue, progress)
+    await kept.note({"issued": sum(chunk.issued for chunk in issued)}, last=True)
     late: LateUsage = await operations.call(principal, book, "invoicing.late_usage", "", whose)
-    totals: Counter[str] = Counter()
-    for chunk in issued:
-        totals.update(chunk.totals)
+    numbered = together(issued)
     return MonthRun(
         month=month,
         customers=sum(chunk.customers for chunk in drafted),
         drafted=sum(chunk.drafted for chunk in drafted),
         known=sum(chunk.known for chunk in drafted),
         adjustments=sum(chunk.adjustments for chunk in drafted),
-        issued=sum(chunk.issued for chunk in issued),
+        issued=numbered.issued,
         failed=[one for chunk in drafted for one in chunk.failed],
         late_events=late.events,
-        totals=dict(totals),
-        first_number=next((chunk.first_number for chunk in issued if chunk.issued), None),
-        last_number=next((chunk.last_number for chunk in reversed(issued) if chunk.issued), None),
+        totals=numbered.totals,
+        first_number=numbered.first_number,
+        last_number=numbered.last_number,
     )
 
 
@@ -124,14 +128,15 @@ async def _draft_all(
     patience: dt.timedelta,
     progress: Progress,
 ) -> list[Drafted]:
-    chunks: list[Drafted] = []
-    after: str | None = "0"
-    while after is not None:
-        chunk = await _draft_settled(operations, principal, book, {**request, "after": after}, patience, progress)
-        chunks.append(chunk)
-        progress("drafting", sum(one.customers for one in chunks))
-        after = chunk.next
-    return chunks
+    async def draft(before: Drafted | None) -> Drafted:
+        given = {**request, "after": "0" if before is None else before.next}
+        return await _draft_settled(operations, principal, book, given, patience, progress)
+
+    return await run_chunks(
+        draft,
+        lambda chunk: chunk.next is not None,
+        lambda chunks: progress("drafting", sum(one.customers for one in chunks)),
+    )
 
 
 async def _draft_settled(
@@ -162,15 +167,16 @@ async def _draft_taxed(operations: Operations, principal: Principal, book: str, 
 async def _issue_all(
     operations: Operations, principal: Principal, book: str, request: dict[str, Any], progress: Progress
 ) -> list[Issued]:
-    chunks: list[Issued] = []
-    after: uuid.UUID | None = None
-    while not chunks or after is not None:
-        given = {**request, "after": after}
+    async def issue(before: Issued | None) -> Issued:
+        given = {**request, "after": None if before is None else before.next}
         chunk: Issued = await operations.call(principal, book, "invoicing.issue", _fresh_key(), given)
-        chunks.append(chunk)
-        progress("issuing", sum(one.issued for one in chunks))
-        after = chunk.next
-    return chunks
+        return chunk
+
+    return await run_chunks(
+        issue,
+        lambda chunk: chunk.next is not None,
+        lambda chunks: progress("issuing", sum(one.issued for one in chunks)),
+    )
 
 
 def _fresh_key() -> str:

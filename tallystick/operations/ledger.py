@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tallystick.errors import InvalidInput, Kind, TallystickError
 from tallystick.ids import id_of_content
+from tallystick.invoicing.life.unallocated_account import is_unallocated
 from tallystick.ledger import accounts as verbs
 from tallystick.ledger.accounts import NewAccount
 from tallystick.ledger.errors import TRANSFER_ERRORS, error_of
@@ -207,7 +208,7 @@ class TransferInput(Input, frozen=True):
                 raise ValueError(f"Object missing required field `{name}` of a {self.kind}")
         for name in forbidden:
             if getattr(self, name) is not None:
-                raise ValueError(f"Object contains unknown field `{name}`, which a {self.kind} does not have")
+                raise ValueError(f"Object contains unknown field `{name}` in a {self.kind}")
 
 
 class TransferOutput(msgspec.Struct, frozen=True):
@@ -308,20 +309,20 @@ async def ensure_asset(call: Call, request: AssetInput) -> AssetOutput:
 
 async def open_account(call: Call, request: OpenAccountInput) -> Account:
     """Open an account, or find it open with the same attributes."""
-    _refuse_own(request.account)
+    refuse_own(request.account)
     wanted = NewAccount(request.account, request.asset, request.min_balance, request.max_balance, request.metadata)
     return (await verbs.open_accounts(call.connection, call.recorded, [wanted]))[0]
 
 
 async def close_account(call: Call, request: AccountInput) -> Account:
     """Close an account for good: no later transfer touches it."""
-    _refuse_own(request.account)
+    refuse_own(request.account)
     return await verbs.close_account(call.connection, call.recorded, request.account)
 
 
 async def limit_account(call: Call, request: LimitAccountInput) -> Account:
     """Give an account other limits: in force for every transfer that comes later in the order."""
-    _refuse_own(request.account)
+    refuse_own(request.account)
     return await verbs.limit_account(
         call.connection, call.recorded, request.account, request.min_balance, request.max_balance
     )
@@ -413,9 +414,15 @@ async def read_checkpoint(call: Call, _: NothingInput) -> CheckpointNote:
     return await read_newest_checkpoint(call.connection, call.book.book_id)
 
 
-def _refuse_own(account: str) -> None:
-    if account.split("/", 1)[0] in OWN_ROOTS:
-        raise OwnAccount(field="account", account=account)
+def refuse_own(account: str, field: str = "account") -> None:
+    """
+    Refuse an account whose name is the product's own: only its own operations open such.
+
+    Raises:
+        OwnAccount: it is (``ledger.own_account``).
+    """
+    if account.split("/", 1)[0] in OWN_ROOTS or is_unallocated(account):
+        raise OwnAccount(field=field, account=account)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class Call:
 
 Verb = Callable[[Call, Any], Awaitable[Any]]
 VerbTogether = Callable[[Call, Sequence[Any]], Awaitable[Sequence[object | TallystickError]]]
+Preparation = Callable[["Operations", Principal, str, str, Any], Awaitable[Any]]
 Continuation = Callable[["Operations", Principal, str, Any], Awaitable[Any]]
 
 
@@ -73,6 +74,12 @@ class Operation:
     """
     verb: Verb | None = None
     together: VerbTogether | None = None
+    before: Preparation | None = None
+    """
+    Finds out what the verb has to know from outside, before the transaction, and returns the input that says so.
+
+    It is given the operation's name and the input, and changes nothing of what is asked for.
+    """
     then: Continuation | None = None
     kept: Callable[[Any], object] | None = None
     """Makes of the input what the journal keeps, where that is less than all of it."""

@@ -9,10 +9,14 @@ from msgspec.structs import replace
 
 from tallystick.db.retry import OrderLost
 from tallystick.invoicing.find import canonical_statement, find_invoice, invoice_account
+from tallystick.invoicing.life.note_states import note_states
+from tallystick.invoicing.model import InvoiceAccount
 from tallystick.ledger.model import Batch, Reason, Status, transfers
 from tallystick.ledger.post import post
+from tallystick.ledger.read_in_order import take_place
 from tallystick.ledger.resolve import resolve_accounts
 from tallystick.money import MAX_AMOUNT
+from tallystick.notify.tell import tell
 from tallystick.operations.carry_payments import carry_through
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.payments import step
@@ -25,7 +29,9 @@ from tallystick.payments.errors import (
 from tallystick.payments.find import find_by_provider_id, find_payment
 from tallystick.payments.model import Payment, PaymentOutput, PaymentStatus, PaymentType, as_output
 from tallystick.payments.start import NewPayment, lock_invoice, oldest_invoice_of, require_customer, start_payment
+from tallystick.payments.told import told_of
 from tallystick.receipts.issue import issue_receipt, receipt_id_of, transfer_id_of
+from tallystick.repayments.dues import lock_and_read
 
 _LONGEST_TEXT = 255
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_TEXT, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
@@ -107,8 +113,15 @@ async def start(call: Call, request: StartPaymentInput) -> PaymentOutput:
         amount=request.amount,
         provider="sandbox",
     )
-    await start_payment(call.connection, call.recorded, wanted, account.outstanding)
+    outstanding = await _outstanding(call, account.account_id)
+    await start_payment(call.connection, call.recorded, wanted, outstanding)
     return as_output(await find_payment(call.connection, book_id, payment_id))
+
+
+async def _outstanding(call: Call, account_id: int) -> int:
+    """Return what is outstanding on an invoice, whose account nobody moves until the transaction ends."""
+    place = await take_place(call.connection)
+    return (await lock_and_read(call.connection, call.book.ledger, place, [account_id])).outstanding(account_id)
 
 
 async def submit(call: Call, request: PostPaymentInput) -> PaymentOutput:
@@ -162,17 +175,22 @@ async def expire_payment(call: Call, request: PaymentIdInput) -> PaymentOutput:
 
 async def read_statement(call: Call, request: PaymentIdInput) -> dict[str, Any]:
     """Return what the receipt of a payment will say."""
-    return await _statement(call, request.payment_id)
+    payment = await find_payment(call.connection, call.book.book_id, request.payment_id)
+    receivable = await invoice_account(call.connection, call.book.book_id, payment.invoice_id)
+    fits = receivable.outstanding >= payment.amount
+    return await _statement(call, request.payment_id, receivable, fits=fits)
 
 
 async def settle(call: Call, request: SettlePaymentInput) -> PaymentOutput:
     """Put a payment that the provider took into the ledger, against its invoice, and issue the receipt."""
     payment_id = request.payment_id
-    if request.statement != await _statement(call, payment_id):
-        raise StatementDiffers(field="statement")
     payment = await step.settle_payment(call.connection, call.recorded, payment_id)
     if payment is None:
         return await find(call, PaymentIdInput(payment_id=payment_id))
+    receivable = await invoice_account(call.connection, call.book.book_id, payment.invoice_id)
+    fits = await _outstanding(call, receivable.account_id) >= payment.amount
+    if request.statement != await _statement(call, payment_id, receivable, fits=fits):
+        raise StatementDiffers(field="statement")
     said = request.statement["transfer"]
     batch = transfers(1)
     batch["transfer_id"] = uuid.UUID(said["transfer_id"]).bytes
@@ -182,7 +200,9 @@ async def settle(call: Call, request: SettlePaymentInput) -> PaymentOutput:
     batch["reason"] = Reason.PAYMENT_SETTLE
     outcomes = await post(call.connection, call.book.ledger, Batch(batch), call.recorded, call.message_hashes)
     _require_posted(Status(int(outcomes.statuses[0])))
+    await note_states(call.connection, call.recorded, [payment.invoice_id])
     receipt_id = await issue_receipt(call.connection, call.recorded, payment_id, uuid.UUID(said["transfer_id"]))
+    await tell(call.connection, call.recorded, [told_of(replace(payment, receipt_id=receipt_id))])
     return as_output(replace(payment, receipt_id=receipt_id))
 
 
@@ -193,16 +213,14 @@ def _require_posted(status: Status) -> None:
         raise NotPosted(status=status.code)
 
 
-async def _statement(call: Call, payment_id: uuid.UUID) -> dict[str, Any]:
-    """Write what the receipt says; the same for a payment whenever it is asked for."""
+async def _statement(call: Call, payment_id: uuid.UUID, receivable: InvoiceAccount, *, fits: bool) -> dict[str, Any]:
+    """Write what the receipt says: the same whenever it is asked for, while the invoice can take the money as before."""
     book_id = call.book.book_id
     payment = await find_payment(call.connection, book_id, payment_id)
     invoice = await find_invoice(call.connection, call.book.ledger, payment.invoice_id)
-    receivable = await invoice_account(call.connection, book_id, payment.invoice_id)
     codes = [clearing_account(payment), unallocated_account(payment)]
     await require_usable(call.connection, book_id, payment, [receivable.code])
     clearing, unallocated = await resolve_accounts(call.connection, call.book.ledger, codes)
-    fits = receivable.outstanding >= payment.amount
     return {
         "receipt_id": str(receipt_id_of(payment_id)),
         "payment": {

@@ -2,21 +2,24 @@
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from tallystick.errors import InvalidInput
-from tallystick.invoicing.preview import RatedWindow, preview
+from tallystick.invoicing.preview import RatedWindow, TaxedAsset, preview, tax_preview
 from tallystick.ledger.accounts import find_asset
 from tallystick.ledger.errors import UnknownAsset
 from tallystick.money import MAX_AMOUNT, Asset, currency
+from tallystick.operations.ask_taxes import PREVIEW_SECONDS, Look, ask_before
 from tallystick.operations.catalog import DEFAULT_PRODUCT, CatalogCode, Instant, Name
 from tallystick.operations.invoicing import CustomerRef
 from tallystick.operations.ledger import AssetCode
 from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.run import Operations
 from tallystick.periods import Period
 from tallystick.rating.check_number import InvalidPrice
 from tallystick.rating.exact import added_up
@@ -30,6 +33,10 @@ from tallystick.rating.rate import (
     rate,
 )
 from tallystick.rating.read_price import read_price
+from tallystick.security.model import SYSTEM, Principal
+from tallystick.taxes.engine import TaxEngine, TaxQuestion
+from tallystick.taxes.keep_answers import AnswerMissing
+from tallystick.taxes.model import InvoiceTax
 
 MAX_QUANTITIES = 1_000
 """How many quantities one preview rates."""
@@ -69,6 +76,12 @@ class PreviewInput(Input, frozen=True):
     product: CatalogCode = DEFAULT_PRODUCT
     start_at: Instant | None = None
     end_at: Instant | None = None
+    taxes: Literal["answers"] | msgspec.UnsetType = msgspec.UNSET
+    """
+    Of a customer: say ``answers`` where a tax engine was asked and its answers kept.
+
+    A server that has an engine does so by itself.
+    """
 
 
 class PreviewedLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,14 +99,19 @@ class PreviewedLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many usage events it covers."""
 
 
-class AssetTotal(msgspec.Struct, frozen=True):
-    """What the lines of one asset add up to."""
+class AssetTotal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the lines of one asset add up to; of a customer who is taxed somewhere, with the taxes."""
 
     asset: str
     exponent: int
     """How many decimal digits a major unit has."""
     amount: int
-    """In minor units."""
+    """The lines, in minor units."""
+    taxes: Sequence[InvoiceTax] = msgspec.field(default_factory=list)
+    with_taxes: int | None = None
+    """The lines, and the taxes that are added to them, in minor units; left out where there are no taxes."""
+    problem: str | None = None
+    """Why the taxes are not known, if they are not."""
 
 
 class Preview(msgspec.Struct, frozen=True):
@@ -102,6 +120,8 @@ class Preview(msgspec.Struct, frozen=True):
     lines: list[PreviewedLine]
     totals: list[AssetTotal]
     """By asset."""
+    questions: list[TaxQuestion] | msgspec.UnsetType = msgspec.UNSET
+    """What a tax engine has to be asked before the taxes are known; left out where the rates of the book count."""
 
 
 async def preview_lines(call: Call, request: PreviewInput) -> Preview:
@@ -109,7 +129,8 @@ async def preview_lines(call: Call, request: PreviewInput) -> Preview:
     Say what a price asks for quantities, or what an invoice of a customer would say now; keep nothing.
 
     Without a customer each quantity makes a line of the price given. With one, the lines are those of the prices in
-    force in the period on the usage recorded so far, without taxes and without adjustments of earlier periods.
+    force in the period on the usage recorded so far, with the taxes of the customer and without adjustments of earlier
+    periods.
     """
     if (request.price is None) == (request.customer is None):
         raise InvalidInput(
@@ -135,8 +156,42 @@ async def _preview_price(call: Call, request: PreviewInput) -> Preview:
 async def _preview_customer(call: Call, request: PreviewInput, customer: str) -> Preview:
     _require_only(request, needed=("start_at", "end_at"), others=("asset", "quantities"))
     period = _period(request.start_at, request.end_at)
-    rated = await preview(call.connection, call.book.book_id, customer, request.product, period)
-    return Preview([_previewed(one) for one in rated], _totals([(one.line, one.window.asset) for one in rated]))
+    asked = call.connection, call.book.book_id, customer, request.product, period
+    rated = await preview(*asked)
+    answered = request.taxes == "answers"
+    taxed = await tax_preview(*asked, rated, answered=answered)
+    open_ = [question for one in taxed if isinstance(one.problem, AnswerMissing) for question in one.problem.questions]
+    return Preview(
+        [_previewed(one) for one in rated], [_taxed(one) for one in taxed], open_ if answered else msgspec.UNSET
+    )
+
+
+def _taxed(one: TaxedAsset) -> AssetTotal:
+    return AssetTotal(
+        one.asset.code,
+        one.asset.exponent,
+        one.amount,
+        one.taxes,
+        one.total if one.taxes else None,
+        None if one.problem is None else one.problem.message,
+    )
+
+
+async def ask_engine(
+    operations: Operations, principal: Principal, book: str, name: str, request: PreviewInput
+) -> PreviewInput:
+    """Ask the tax engine, where there is one, about the lines of a customer; say that its answers count."""
+    if TaxEngine not in operations.resources or request.customer is None or request.taxes == "answers":
+        return request
+    told = msgspec.structs.replace(request, taxes="answers")
+    look = Look(name, msgspec.to_builtins(told), _questions, PREVIEW_SECONDS, SYSTEM)
+    await ask_before(operations, principal, book, look)
+    return told
+
+
+def _questions(shown: Preview) -> list[tuple[str, TaxQuestion]]:
+    found = shown.questions
+    return [] if found is msgspec.UNSET else [(str(one.reference), one) for one in found]
 
 
 def _require_only(request: PreviewInput, *, needed: tuple[str, ...], others: tuple[str, ...]) -> None:
@@ -211,9 +266,12 @@ def _share(text: str | None) -> Fraction:
     if text is None:
         return WHOLE
     try:
-        return Fraction(text)
+        share = Fraction(text)
     except ZeroDivisionError:
         raise InvalidShare(field="share", rule="must not divide by zero") from None
+    if not 0 < share <= WHOLE:
+        raise InvalidShare(field="share", rule="must be more than 0 and at most 1, such as 10/31")
+    return share
 
 
 def _previewed(rated: RatedWindow) -> PreviewedLine:
@@ -248,6 +306,7 @@ OPERATIONS = [
         "invoicing:read",
         "POST /rating/preview",
         preview_lines,
+        before=ask_engine,
         reads=True,
         snapshot=True,
     )

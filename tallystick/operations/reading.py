@@ -133,7 +133,7 @@ def _asked(
     account: str, since: dt.datetime | None, until: dt.datetime | None, by: By, *, below: bool = False
 ) -> Asked:  # fmt: skip
     if not account and not below:
-        raise InvalidInput(field="account", rule="Expected `str` of length >= 1, unless `below` is true")
+        raise InvalidInput(field="account", rule="Expected text of 1 to 255 characters, unless `below` is true")
     return Asked(account, below, since and _in_range("since", since), until and _in_range("until", until), by)
 
 

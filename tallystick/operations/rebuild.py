@@ -37,6 +37,7 @@ from tallystick.rebuild.take_usage import (
     find_drafts_beside_others,
     find_horizon,
     require_attached,
+    take_customers,
     take_months,
     take_usage,
 )
@@ -69,10 +70,12 @@ class _Attached(msgspec.Struct):
     rows: int
 
 
-class _Started(msgspec.Struct):
-    """What the answer to a message that starts a payment says."""
+class _Answered(msgspec.Struct):
+    """What the answer to a message says for which an id was made up, in the one of these fields that it has."""
 
-    payment_id: uuid.UUID
+    payment_id: uuid.UUID | None = None
+    endpoint_id: uuid.UUID | None = None
+    id: uuid.UUID | None = None
 
 
 class _OtherwiseHere(Exception):
@@ -270,6 +273,7 @@ class _Replay:
         try:
             async with self.twin.begin(self.writing):
                 await tell_place(self.writing, kept.transaction_id, horizon)
+                await take_customers(self.reading, self.writing, self.book.book_id, kept)
                 answer = encoder.encode(await do(operation, self._call([kept]), request))
                 _require_answer(kept, answer)
                 await self._keep([kept])
@@ -356,8 +360,11 @@ class _Replay:
 
 
 def _made_up_id(kept: Kept) -> uuid.UUID:
-    """Return the id that was made up for a payment, as the answer tells it; another for one that was refused."""
-    return uuid7() if kept.refused else msgspec.json.decode(kept.answer, type=_Started).payment_id
+    """Return the id that was made up, as the answer tells it; another for a message that was refused."""
+    if kept.refused:
+        return uuid7()
+    answered = msgspec.json.decode(kept.answer, type=_Answered)
+    return answered.payment_id or answered.endpoint_id or answered.id or uuid7()
 
 
 def _message(kept: Kept) -> Message:

@@ -7,7 +7,7 @@ Run: the only door for a change, and the only place where a transaction begins, 
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +21,7 @@ from tallystick.db.connect import StoreBusy, StoreFull, StoreUnreachable, faults
 from tallystick.db.queries import Connection
 from tallystick.db.retry import RUN_AGAIN
 from tallystick.errors import InvalidInput, Kind, TallystickError, every_error
+from tallystick.flaw import require_whole_instants, worded
 from tallystick.journal.keep import ToKeep, find_kept, keep, require_same
 from tallystick.journal.model import Kept, Message, message
 from tallystick.ledger.books import Book, find_book
@@ -87,7 +88,7 @@ class Operations:
 
     pool: asyncpg.Pool
     clock: Clock
-    table: dict[str, Operation]
+    table: Mapping[str, Operation]
     resources: dict[type, Any] = field(default_factory=dict)
     """What continuations reach for outside the store, by type: the payment provider."""
     _books: dict[str, Book] = field(default_factory=dict)
@@ -110,6 +111,8 @@ class Operations:
         operation = self.find(name)
         authorise(principal, operation.scope, book)
         request = as_input(operation, input_)
+        if operation.before is not None:
+            request = await operation.before(self, principal, book, name, request)
         if operation.reads:
             return await self._read(principal, book, operation, request)
         _require_acceptable(key, principal)
@@ -301,17 +304,19 @@ def as_input(operation: Operation, input_: object) -> Any:  # noqa: ANN401 - the
     """
     try:
         if isinstance(input_, bytes):
-            return msgspec.json.decode(input_, type=operation.input)
-        return msgspec.convert(input_, operation.input)
+            request = msgspec.json.decode(input_, type=operation.input)
+        else:
+            request = msgspec.convert(input_, operation.input)
+        require_whole_instants(input_, operation.input)
     except msgspec.ValidationError as error:
-        rule, _, where = str(error).partition(" - at `$")
-        raise InvalidInput(field=where.rstrip("`").lstrip(".") or None, rule=rule) from error
+        raise worded(error, operation.input) from error
     except msgspec.DecodeError as error:
         raise InvalidInput(rule=f"The body is not JSON: {error}") from error
     except RecursionError as error:
         raise InvalidInput(rule="The body is nested too deeply") from error
     except UnicodeDecodeError as error:
         raise InvalidInput(rule=f"The body is not UTF-8: byte {error.start} does not fit") from error
+    return request
 
 
 def _require_acceptable(key: str, principal: Principal) -> None:

@@ -1,7 +1,6 @@
 """Bill subscriptions until an instant from first to last: chunk by chunk, restartable at any point."""
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -10,11 +9,13 @@ import msgspec
 from tallystick.ids import uuid7
 from tallystick.invoicing.draft_subscriptions import SubscriptionsDrafted, SubscriptionSetAside
 from tallystick.invoicing.issue_subscriptions import SubscriptionsIssued
-from tallystick.operations.invoicing import DEFAULT_SERIES
+from tallystick.operations.ask_taxes import ask_taxes_of_subscriptions, tell_why
 from tallystick.operations.run import Operations, as_input
+from tallystick.operations.run_chunks import run_chunks, together
 from tallystick.operations.subscriptions import MAX_SUBSCRIPTIONS
 from tallystick.operations.wait_settled import wait_settled
 from tallystick.security.model import Principal
+from tallystick.taxes.engine import TaxEngine
 
 Stage = Literal["drafting", "waiting", "issuing"]
 Progress = Callable[[Stage, int], None]
@@ -40,7 +41,8 @@ class SubscriptionRun(msgspec.Struct, frozen=True):
 class RunTerms(msgspec.Struct, frozen=True, kw_only=True):
     """How subscriptions are billed."""
 
-    series: str = DEFAULT_SERIES
+    series: str | None = None
+    """None: the one that is set for the plan."""
     terms_days: int = 30
     draft_chunk: int = MAX_SUBSCRIPTIONS
     issue_chunk: int = 500
@@ -67,31 +69,36 @@ async def run_subscriptions(
     Draft and issue the invoices of every subscription on every date until then that it is due on.
 
     Each chunk is one transaction, and each does only what is not done: killed anywhere and run again, or run twice at
-    once, each subscription has one invoice for each date.
+    once, each subscription has one invoice for each date. Where a tax engine is set, it is asked about each chunk before that
+    is drafted, date by date, and its answers are kept.
 
     Raises:
         TallystickError: of ``subscriptions.draft`` and ``subscriptions.issue``; what was done before it stays done.
     """
     to_draft = {"until": until.isoformat(), "terms_days": terms.terms_days, "limit": terms.draft_chunk}
+    if TaxEngine in operations.resources:
+        to_draft["taxes"] = "answers"
     to_issue = {"series": terms.series, "limit": terms.issue_chunk}
     as_input(operations.find("subscriptions.draft"), to_draft)
     as_input(operations.find("subscriptions.issue"), to_issue)
 
     drafted = await _draft_all(operations, principal, book, to_draft, terms.patience, progress)
     issued = await _issue_all(operations, principal, book, to_issue, progress)
-    totals: Counter[str] = Counter()
-    for chunk in issued:
-        totals.update(chunk.totals)
-    failed = {one.subscription: one for chunk in drafted for one in chunk.failed}
+    numbered = together(issued)
+    # A chunk that was not finished was done again: what failed of it failed again, or did not.
+    failed = {one.subscription: one for chunk in drafted if not chunk.unfinished for one in chunk.failed}
+    begun = [
+        chunk for before, chunk in zip([None, *drafted], drafted, strict=False) if not before or not before.unfinished
+    ]
     return SubscriptionRun(
         until=until.isoformat(),
-        subscriptions=sum(chunk.subscriptions for chunk in drafted),
+        subscriptions=sum(chunk.subscriptions for chunk in begun),
         drafted=sum(chunk.drafted for chunk in drafted),
-        issued=sum(chunk.issued for chunk in issued),
+        issued=numbered.issued,
         failed=list(failed.values()),
-        totals=dict(totals),
-        first_number=next((chunk.first_number for chunk in issued if chunk.issued), None),
-        last_number=next((chunk.last_number for chunk in reversed(issued) if chunk.issued), None),
+        totals=numbered.totals,
+        first_number=numbered.first_number,
+        last_number=numbered.last_number,
     )
 
 
@@ -103,15 +110,19 @@ async def _draft_all(
     patience: dt.timedelta,
     progress: Progress,
 ) -> list[SubscriptionsDrafted]:
-    chunks: list[SubscriptionsDrafted] = []
-    after: str | None = ""
-    while after is not None:
-        chunk = await _draft_settled(operations, principal, book, {**request, "after": after}, patience, progress)
-        chunks.append(chunk)
-        progress("drafting", sum(one.subscriptions for one in chunks))
-        if not chunk.unfinished:
-            after = chunk.next
-    return chunks
+    after = ""
+
+    async def draft(before: SubscriptionsDrafted | None) -> SubscriptionsDrafted:
+        nonlocal after
+        if before is not None and not before.unfinished:
+            after = before.next or ""
+        return await _draft_settled(operations, principal, book, {**request, "after": after}, patience, progress)
+
+    return await run_chunks(
+        draft,
+        lambda chunk: chunk.unfinished or chunk.next is not None,
+        lambda chunks: progress("drafting", sum(one.subscriptions for one in chunks)),
+    )
 
 
 async def _draft_settled(
@@ -124,24 +135,35 @@ async def _draft_settled(
 ) -> SubscriptionsDrafted:
     """Draft a chunk once its usage is settled; when that takes longer than *patience*, let the error through."""
     drafted: SubscriptionsDrafted = await wait_settled(
-        lambda: operations.call(principal, book, "subscriptions.draft", _fresh_key(), request),
+        lambda: _draft_taxed(operations, principal, book, request),
         patience,
         lambda seconds: progress("waiting", seconds),
     )
     return drafted
 
 
+async def _draft_taxed(
+    operations: Operations, principal: Principal, book: str, request: dict[str, Any]
+) -> SubscriptionsDrafted:
+    """Draft a chunk, with the answers of a tax engine where there is one."""
+    engine: TaxEngine | None = operations.resources.get(TaxEngine)
+    failed = {} if engine is None else await ask_taxes_of_subscriptions(operations, principal, book, request, engine)
+    drafted: SubscriptionsDrafted = await operations.call(principal, book, "subscriptions.draft", _fresh_key(), request)
+    return tell_why(drafted, failed)
+
+
 async def _issue_all(
     operations: Operations, principal: Principal, book: str, request: dict[str, Any], progress: Progress
 ) -> list[SubscriptionsIssued]:
-    chunks: list[SubscriptionsIssued] = []
-    while not chunks or chunks[-1].more:
+    async def issue(_: SubscriptionsIssued | None) -> SubscriptionsIssued:
         chunk: SubscriptionsIssued = await operations.call(
             principal, book, "subscriptions.issue", _fresh_key(), request
         )
-        chunks.append(chunk)
-        progress("issuing", sum(one.issued for one in chunks))
-    return chunks
+        return chunk
+
+    return await run_chunks(
+        issue, lambda chunk: chunk.more, lambda chunks: progress("issuing", sum(one.issued for one in chunks))
+    )
 
 
 def _fresh_key() -> str:

@@ -12,9 +12,12 @@ from tallystick.invoicing import issue_subscriptions as issuing
 from tallystick.invoicing.draft_subscriptions import SubscriptionsDrafted, SubscriptionsOrder
 from tallystick.invoicing.issue_subscriptions import SubscriptionsIssued
 from tallystick.invoicing.preview_subscription import PreviewInvoice, preview_subscription
-from tallystick.operations.invoicing import DEFAULT_SERIES, MAX_ISSUES, MAX_TERMS_DAYS, CustomerRef, Series
+from tallystick.operations.ask_taxes import PREVIEW_SECONDS, Look, ask_before
+from tallystick.operations.invoicing import MAX_ISSUES, MAX_TERMS_DAYS, CustomerRef, Series
 from tallystick.operations.ledger import PageSize
 from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.run import Operations
+from tallystick.security.model import SYSTEM, Principal
 from tallystick.subscriptions import change as changing
 from tallystick.subscriptions import find as finding
 from tallystick.subscriptions import subscribe as subscribing
@@ -22,6 +25,8 @@ from tallystick.subscriptions.change import Change
 from tallystick.subscriptions.find import State, find_state
 from tallystick.subscriptions.model import Kind, Revision, Subscription, SubscriptionsPage
 from tallystick.subscriptions.subscribe import MAX_ANCHOR_DAY
+from tallystick.taxes.engine import TaxEngine, TaxQuestion
+from tallystick.taxes.keep_answers import enter_to_use
 
 SubscriptionId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$(?!\n)")]
 Quantity = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
@@ -32,7 +37,14 @@ MAX_SUBSCRIPTIONS = 500
 """How many subscriptions one transaction bills."""
 
 
-class SubscribeInput(Input, frozen=True):
+class _Previewed(Input, frozen=True, kw_only=True):
+    """Something that is answered with the invoice that comes next."""
+
+    taxes: Literal["answers"] | msgspec.UnsetType = msgspec.UNSET
+    """Say ``answers`` where a tax engine was asked and its answers kept; a server that has an engine does so by itself."""
+
+
+class SubscribeInput(_Previewed, frozen=True):
     """A customer, made if new, and the plan that they subscribe to."""
 
     id: SubscriptionId
@@ -51,7 +63,7 @@ class SubscribeInput(Input, frozen=True):
     """Whether new versions of the plan count from the next period on, or the version at the start for good."""
 
 
-class _FromWhen(Input, frozen=True):
+class _FromWhen(_Previewed, frozen=True):
     """A subscription, and from when something is to change: an instant, or at once, or as the period ends."""
 
     id: SubscriptionId
@@ -90,6 +102,12 @@ class OneSubscriptionInput(Input, frozen=True):
     id: SubscriptionId
 
 
+class PreviewedSubscriptionInput(_Previewed, frozen=True):
+    """The id of a subscription."""
+
+    id: SubscriptionId
+
+
 class SubscriptionsPageInput(Input, frozen=True):
     """A page of subscriptions in order of id, of one customer if named."""
 
@@ -110,12 +128,14 @@ class DraftSubscriptionsInput(Input, frozen=True):
     )
     after: Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^\x00]*$(?!\n)")] = ""
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_SUBSCRIPTIONS)] = MAX_SUBSCRIPTIONS
+    taxes: Literal["answers"] | msgspec.UnsetType = msgspec.UNSET
+    """Say ``answers`` where a tax engine was asked and its answers kept; each is then billed on one date a call."""
 
 
 class IssueSubscriptionsInput(Input, frozen=True):
     """Issue the next drafts of subscriptions."""
 
-    series: Series = DEFAULT_SERIES
+    series: Series | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_ISSUES)] = 500
 
 
@@ -134,6 +154,7 @@ class RevisionsOutput(msgspec.Struct, frozen=True):
 
 async def subscribe(call: Call, request: SubscribeInput) -> Changed:
     """Begin a subscription; the same again is the same."""
+    await _enter(call, request)
     order = subscribing.Order(
         request.id,
         request.customer,
@@ -145,7 +166,7 @@ async def subscribe(call: Call, request: SubscribeInput) -> Changed:
         request.anchor_day,
         request.follow == "pinned",
     )
-    return await _changed(call, await subscribing.subscribe(call.connection, call.recorded, order))
+    return await _changed(call, request, await subscribing.subscribe(call.connection, call.recorded, order))
 
 
 async def change(call: Call, request: ChangeInput) -> Changed:
@@ -156,33 +177,38 @@ async def change(call: Call, request: ChangeInput) -> Changed:
     """
     if request.plan is None and request.quantity is None:
         raise InvalidInput(field="quantity", rule="a change names a quantity, a plan, or both")
+    await _enter(call, request)
     kind = Kind.QUANTITY if request.plan is None else Kind.PLAN
     pinned = request.follow == "pinned"
     wanted = Change(request.id, _at(request), kind, quantity=request.quantity, plan=request.plan, pinned=pinned)
-    return await _changed(call, await changing.change(call.connection, call.recorded, wanted))
+    return await _changed(call, request, await changing.change(call.connection, call.recorded, wanted))
 
 
 async def pause(call: Call, request: PauseInput) -> Changed:
     """Pause a subscription: its flat charges are not due until it is resumed."""
+    await _enter(call, request)
     wanted = Change(request.id, _at(request), Kind.PAUSE, resume_at=request.resume_at)
-    return await _changed(call, await changing.change(call.connection, call.recorded, wanted))
+    return await _changed(call, request, await changing.change(call.connection, call.recorded, wanted))
 
 
 async def resume(call: Call, request: ResumeInput) -> Changed:
     """Resume a subscription that is paused."""
+    await _enter(call, request)
     wanted = Change(request.id, _at(request), Kind.RESUME)
-    return await _changed(call, await changing.change(call.connection, call.recorded, wanted))
+    return await _changed(call, request, await changing.change(call.connection, call.recorded, wanted))
 
 
 async def cancel(call: Call, request: CancelInput) -> Changed:
     """Cancel a subscription, at once or as its billing period ends."""
+    await _enter(call, request)
     wanted = Change(request.id, _at(request), Kind.CANCEL)
-    return await _changed(call, await changing.change(call.connection, call.recorded, wanted))
+    return await _changed(call, request, await changing.change(call.connection, call.recorded, wanted))
 
 
-async def undo(call: Call, request: OneSubscriptionInput) -> Changed:
+async def undo(call: Call, request: PreviewedSubscriptionInput) -> Changed:
     """Undo the newest change of a subscription, as long as it has not taken effect."""
-    return await _changed(call, await changing.undo(call.connection, call.recorded, request.id))
+    await _enter(call, request)
+    return await _changed(call, request, await changing.undo(call.connection, call.recorded, request.id))
 
 
 async def find(call: Call, request: OneSubscriptionInput) -> Subscription:
@@ -203,15 +229,22 @@ async def list_revisions(call: Call, request: OneSubscriptionInput) -> Revisions
     return RevisionsOutput(await finding.list_revisions(call.connection, call.book.book_id, request.id))
 
 
-async def preview(call: Call, request: OneSubscriptionInput) -> PreviewInvoice:
+async def preview(call: Call, request: PreviewedSubscriptionInput) -> PreviewInvoice:
     """Return what the next invoice of a subscription would be, by all that is known now."""
     state = await find_state(call.connection, call.book.book_id, request.id)
-    return await preview_subscription(call.connection, call.book.book_id, state)
+    return await preview_subscription(call.connection, call.recorded, state, answered=request.taxes == "answers")
 
 
 async def draft(call: Call, request: DraftSubscriptionsInput) -> SubscriptionsDrafted:
     """Draft the invoices of a chunk of subscriptions on every date until then that they are due on."""
-    order = SubscriptionsOrder(request.until, request.terms_days, request.subscriptions, request.after, request.limit)
+    order = SubscriptionsOrder(
+        request.until,
+        request.terms_days,
+        request.subscriptions,
+        request.after,
+        request.limit,
+        answered=request.taxes == "answers",
+    )
     return await drafting.draft_subscriptions(call.connection, call.book, call.recorded, call.message_hashes, order)
 
 
@@ -230,18 +263,80 @@ def _at(request: _FromWhen) -> changing.At:
     return request.at
 
 
-async def _changed(call: Call, state: State) -> Changed:
-    return Changed(finding.told(state, call.at), await preview_subscription(call.connection, call.book.book_id, state))
+async def _enter(call: Call, request: _Previewed) -> None:
+    """Let nobody keep answers of an engine meanwhile, where they count."""
+    if request.taxes == "answers":
+        await enter_to_use(call.connection, call.book.book_id)
+
+
+async def _changed(call: Call, request: _Previewed, state: State) -> Changed:
+    next_invoice = await preview_subscription(
+        call.connection, call.recorded, state, answered=request.taxes == "answers"
+    )
+    return Changed(finding.told(state, call.at), next_invoice)
+
+
+async def ask_engine(
+    operations: Operations, principal: Principal, book: str, name: str, request: _Previewed
+) -> _Previewed:
+    """Ask the tax engine, where there is one, what the next invoice would have to know; say that its answers count."""
+    if TaxEngine not in operations.resources or request.taxes == "answers":
+        return request
+    told = msgspec.structs.replace(request, taxes="answers")
+    look = Look(name, msgspec.to_builtins(told), _questions, PREVIEW_SECONDS, SYSTEM)
+    await ask_before(operations, principal, book, look)
+    return told
+
+
+def _questions(shown: Changed | PreviewInvoice) -> list[tuple[str, TaxQuestion]]:
+    found = (shown.next_invoice if isinstance(shown, Changed) else shown).questions
+    return [] if found is msgspec.UNSET else [(str(one.reference), one) for one in found]
 
 
 _WRITE, _READ = "subscriptions:write", "subscriptions:read"
 OPERATIONS = [
-    Operation("subscriptions.subscribe", SubscribeInput, Changed, _WRITE, "POST /subscriptions", subscribe),
-    Operation("subscriptions.change", ChangeInput, Changed, _WRITE, "POST /subscriptions/{id}/change", change),
-    Operation("subscriptions.pause", PauseInput, Changed, _WRITE, "POST /subscriptions/{id}/pause", pause),
-    Operation("subscriptions.resume", ResumeInput, Changed, _WRITE, "POST /subscriptions/{id}/resume", resume),
-    Operation("subscriptions.cancel", CancelInput, Changed, _WRITE, "POST /subscriptions/{id}/cancel", cancel),
-    Operation("subscriptions.undo", OneSubscriptionInput, Changed, _WRITE, "POST /subscriptions/{id}/undo", undo),
+    Operation(
+        "subscriptions.subscribe", SubscribeInput, Changed, _WRITE, "POST /subscriptions", subscribe, before=ask_engine
+    ),
+    Operation(
+        "subscriptions.change",
+        ChangeInput,
+        Changed,
+        _WRITE,
+        "POST /subscriptions/{id}/change",
+        change,
+        before=ask_engine,
+    ),
+    Operation(
+        "subscriptions.pause", PauseInput, Changed, _WRITE, "POST /subscriptions/{id}/pause", pause, before=ask_engine
+    ),
+    Operation(
+        "subscriptions.resume",
+        ResumeInput,
+        Changed,
+        _WRITE,
+        "POST /subscriptions/{id}/resume",
+        resume,
+        before=ask_engine,
+    ),
+    Operation(
+        "subscriptions.cancel",
+        CancelInput,
+        Changed,
+        _WRITE,
+        "POST /subscriptions/{id}/cancel",
+        cancel,
+        before=ask_engine,
+    ),
+    Operation(
+        "subscriptions.undo",
+        PreviewedSubscriptionInput,
+        Changed,
+        _WRITE,
+        "POST /subscriptions/{id}/undo",
+        undo,
+        before=ask_engine,
+    ),
     Operation(
         "subscriptions.find", OneSubscriptionInput, Subscription, _READ, "GET /subscriptions/{id}", find, reads=True
     ),
@@ -265,11 +360,12 @@ OPERATIONS = [
     ),
     Operation(
         "subscriptions.preview",
-        OneSubscriptionInput,
+        PreviewedSubscriptionInput,
         PreviewInvoice,
         _READ,
         "GET /subscriptions/{id}/preview",
         preview,
+        before=ask_engine,
         reads=True,
         snapshot=True,
     ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import hashlib
 import os
 import tempfile
@@ -21,6 +22,7 @@ from tallystick.ledger.write_whole import write_whole
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.operations.run import KEPT_KINDS, Operations
 from tallystick.operations.usage import NoInput
+from tallystick.operations.wait_settled import wait_settled
 from tallystick.operations.work_totals import fold_behind
 from tallystick.security.authorise import authorise
 from tallystick.security.model import Principal
@@ -29,8 +31,11 @@ from tallystick.usage.archive.make_piece import make_piece, name_piece
 from tallystick.usage.archive.model import FileDiffers, Piece, UsageMonth, read_utc_month, span_of, written
 from tallystick.usage.archive.move import attach, detach, drop, list_months, note_export, note_restore
 from tallystick.usage.archive.retention import Retention, RetentionStep, due_steps, find_retention, set_retention
+from tallystick.usage.totals.require_folded import fold_rest, require_folded
 
 SCOPE = "usage:admin"
+_PATIENCE = dt.timedelta(seconds=30)
+"""How long a month that shall leave waits for its newest rows to be in the totals."""
 Month = Annotated[str, msgspec.Meta(min_length=7, max_length=7)]
 Months = Annotated[int, msgspec.Meta(ge=1, le=1200)]
 Progress = Callable[[str, int], None]
@@ -117,8 +122,13 @@ async def months(call: Call, _: NoInput) -> MonthsOutput:
 
 
 async def detach_month(call: Call, request: MonthInput) -> MovedOutput:
-    """Detach a month of usage that is over: it stays in the store, and is neither read nor rated."""
-    return _moved(await detach(call.connection, call.recorded, read_utc_month(request.month)))
+    """Detach a month of usage that is over: it stays in the store, and is neither read nor rated, but for its totals."""
+    month = read_utc_month(request.month)
+    await fold_rest(call.connection, call.recorded, month)
+    pieces = await detach(call.connection, call.recorded, month)
+    for one in pieces:
+        await require_folded(call.connection, call.book.book_id, month, one.last_order)
+    return _moved(pieces)
 
 
 async def attach_month(call: Call, request: MonthInput) -> MovedOutput:
@@ -177,7 +187,7 @@ def _say_nothing(_what: str, _done: int) -> None:
 
 async def detach_folded(operations: Operations, principal: Principal, book: str, month: str) -> MovedOutput:
     """
-    Fold what is behind in the totals, and detach *month* then: rows that leave before they are folded are in no total.
+    Fold what is behind in the totals, and detach *month* then: many rows are folded in several transactions, not in its.
 
     Raises:
         TallystickError: of ``usage.detach_month``.
@@ -185,11 +195,15 @@ async def detach_folded(operations: Operations, principal: Principal, book: str,
     authorise(principal, SCOPE, book)
     async with operations.pool.acquire() as connection:
         book_id = (await find_book(connection, book)).book_id
-    await fold_behind(operations, book_id)
-    moved: MovedOutput = await operations.call(
-        principal, book, "usage.detach_month", f"usage-detach-{uuid7()}", {"month": month}
-    )
-    return moved
+
+    async def leave() -> MovedOutput:
+        await fold_behind(operations, book_id)
+        moved: MovedOutput = await operations.call(
+            principal, book, "usage.detach_month", f"usage-detach-{uuid7()}", {"month": month}
+        )
+        return moved
+
+    return await wait_settled(leave, _PATIENCE, lambda _: None)
 
 
 async def export_month(

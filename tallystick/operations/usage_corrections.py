@@ -50,7 +50,7 @@ class AmendInput(Input, frozen=True):
     ]
 
 
-class VoidInput(Input, frozen=True):
+class VoidUsageInput(Input, frozen=True):
     """Events of one source that shall not count, and why; each is judged by itself."""
 
     source: Text
@@ -94,7 +94,7 @@ async def amend(call: Call, request: AmendInput) -> CorrectOutput:
     return _output(await correct(call.connection, call.recorded, "amend", request.source, request.reason, wanted))
 
 
-async def void(call: Call, request: VoidInput) -> CorrectOutput:
+async def void(call: Call, request: VoidUsageInput) -> CorrectOutput:
     """
     Void usage events: they do not count from now on; what was recorded stays to be seen.
 
@@ -118,7 +118,7 @@ def _read_amendment(item: object) -> Wanted | InvalidEvent:
     except InvalidEvent as error:
         return error
     except msgspec.ValidationError as error:
-        return name_flaw(error)
+        return name_flaw(error, GivenAmendment)
 
 
 def _require_amendable(item: object) -> None:
@@ -133,7 +133,7 @@ def _read_void(item: object) -> Wanted | InvalidEvent:
     except InvalidEvent as error:
         return error
     except msgspec.ValidationError as error:
-        return name_flaw(error)
+        return name_flaw(error, GivenVoid)
 
 
 def _output(outcomes: Sequence[CorrectionOutcome]) -> CorrectOutput:
@@ -154,5 +154,5 @@ def _output(outcomes: Sequence[CorrectionOutcome]) -> CorrectOutput:
 
 OPERATIONS = [
     Operation("usage.amend", AmendInput, CorrectOutput, "usage:write", "POST /usage/amendments", amend),
-    Operation("usage.void", VoidInput, CorrectOutput, "usage:write", "POST /usage/voids", void),
+    Operation("usage.void", VoidUsageInput, CorrectOutput, "usage:write", "POST /usage/voids", void),
 ]

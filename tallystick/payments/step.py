@@ -8,10 +8,12 @@ from msgspec.structs import replace
 
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.ledger.accounts import Recorded
+from tallystick.notify.tell import tell
 from tallystick.payments.errors import NotOpened, PaymentEnded
 from tallystick.payments.find import find_payment
 from tallystick.payments.model import Payment, PaymentStatus
 from tallystick.payments.start import LEASE
+from tallystick.payments.told import told_of
 
 _queries = queries_beside(__file__)
 _lock_payment = _queries.run("lock_payment")
@@ -72,8 +74,7 @@ async def expire_payment(connection: Connection, recorded: Recorded, payment_id:
     """Give a payment up whose customer did not complete it in time; one that has time left, or was submitted, goes on."""
     payment = await _locked(connection, recorded, payment_id)
     if is_overdue(payment, recorded.at):
-        await _append(connection, recorded, payment_id, PaymentStatus.FAILED, reason="expired")
-        await _delete_job(connection, recorded.book_id, payment_id)
+        await _fail(connection, recorded, payment, "expired")
 
 
 async def fail_payment(
@@ -82,8 +83,7 @@ async def fail_payment(
     """Note that the provider took no money and never will; one that is in none of the statuses *ends* by now goes on."""
     payment = await _locked(connection, recorded, payment_id)
     if PaymentStatus(payment.status) in ends:
-        await _append(connection, recorded, payment_id, PaymentStatus.FAILED, reason=reason)
-        await _delete_job(connection, recorded.book_id, payment_id)
+        await _fail(connection, recorded, payment, reason)
 
 
 async def settle_payment(connection: Connection, recorded: Recorded, payment_id: uuid.UUID) -> Payment | None:
@@ -127,6 +127,12 @@ async def _locked(connection: Connection, recorded: Recorded, payment_id: uuid.U
     """Return the payment, which nobody else moves until the transaction ends."""
     await _lock_payment(connection, payment_id)
     return await find_payment(connection, recorded.book_id, payment_id)
+
+
+async def _fail(connection: Connection, recorded: Recorded, payment: Payment, reason: str) -> None:
+    await _append(connection, recorded, payment.payment_id, PaymentStatus.FAILED, reason=reason)
+    await _delete_job(connection, recorded.book_id, payment.payment_id)
+    await tell(connection, recorded, [told_of(replace(payment, status=PaymentStatus.FAILED.value, reason=reason))])
 
 
 async def _append(

@@ -268,7 +268,7 @@ class Detail(Struct, frozen=True, omit_defaults=True, gc=False):
     """In minor units, where each detail is rounded."""
 
 
-class Line(Struct, frozen=True, omit_defaults=True):
+class Line(Struct, frozen=True, omit_defaults=True, gc=False):
     """What one price asks for one quantity; the details add up to the amount before its one rounding."""
 
     model: str

@@ -6,6 +6,7 @@ from typing import Any, cast, get_args
 
 import msgspec
 
+from tallystick.flaw import find_flaw
 from tallystick.rating.check_number import InvalidPrice, invalid
 from tallystick.rating.exact import plain
 from tallystick.rating.model import Price
@@ -89,7 +90,10 @@ def _translate(problem: msgspec.ValidationError) -> InvalidPrice:
     if about is not None:
         field = f"{path}.{about['name']}" if path else about["name"]
         return invalid(field, "is required" if about["what"].startswith("missing") else "is not a field of this price")
-    return invalid(path or None, f"is wrong: {rule[:1].lower()}{rule[1:]}")
+    expected = find_flaw(problem, Price).expected
+    return invalid(
+        path or None, f"is wrong: {rule[:1].lower()}{rule[1:]}" if expected is None else f"must be {expected}"
+    )
 
 
 def _builtins(struct: msgspec.Struct) -> dict[str, Any]:

@@ -12,9 +12,14 @@ _TABLES = (
     "asset", "account", "account_closing", "account_limit", "account_metadata", "batch", "transfer",
     "transfer_reference", "hold", "hold_use", "reversal", "sweep", "net_change", "dated_change", "message_attachment",
     "billable_rule", "customer", "usage_correction", "usage_event", "usage_retention", "meter", "price", "plan_version", "subscription", "subscription_revision",
-    "subscription_span", "billing_zone", "invoice", "invoice_line", "invoice_issue", "subscription_bill", "payment",
+    "subscription_span", "billing_zone", "invoice", "invoice_request", "invoice_line", "invoice_series", "invoice_issue", "invoice_state", "credit_note",
+    "credit_note_line", "credit_note_tax", "subscription_bill", "payment",
     "payment_step", "credit_unit", "credit_grant", "credit_use", "credit_end", "wallet_threshold", "wallet_low", "tax_rate",
-    "tax_rounding", "tax_category", "tax_customer", "tax_answer", "invoice_tax", "receipt", "api_key", "api_key_revocation",
+    "tax_rounding", "tax_category", "tax_customer", "tax_answer", "invoice_tax", "party", "allocation_policy", "repayment", "repayment_allocation", "repayment_return", "allocation_undo",
+    "debit_agreement", "charge_retry_policy", "charge", "charge_invoice", "charge_outcome",
+    "bank_file", "charge_sent", "bank_statement", "bank_entry", "bank_match",
+    "slip", "slip_invoice", "slip_notice", "slip_withdrawal", "slip_settlement", "slip_cancellation", "dunning_rules",
+    "reminder", "batch_run", "batch_run_note", "receipt", "event", "webhook_endpoint", "alert_rule", "alert", "api_key", "api_key_revocation",
 )  # fmt: skip
 """Those that the others rest upon come first: what differs first is then nearest to its cause."""
 _FACTS = {table: _queries.text(f"facts_of_{table}") for table in _TABLES}

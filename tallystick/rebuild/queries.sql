@@ -239,7 +239,8 @@ SELECT row_to_json(fact)::text FROM credit_grant AS fact WHERE book_id = $1 AND 
 SELECT row_to_json(fact)::text FROM credit_use AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY transfer_id
 
 -- name: facts_of_credit_end
-SELECT row_to_json(fact)::text FROM credit_end AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY grant_id
+SELECT row_to_json(fact)::text FROM credit_end AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY grant_id, for_good
 
 -- name: facts_of_wallet_threshold
 SELECT row_to_json(fact)::text FROM wallet_threshold AS fact
@@ -315,3 +316,150 @@ ORDER BY event.transaction_id, event.message_place, event.event_key, event.sign
 -- name: facts_of_usage_retention
 SELECT row_to_json(fact)::text FROM usage_retention AS fact
 WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_event
+SELECT row_to_json(fact)::text FROM event AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place, position
+
+-- name: facts_of_webhook_endpoint
+SELECT row_to_json(fact)::text FROM webhook_endpoint AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_party
+SELECT row_to_json(fact)::text FROM party AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_invoice_request
+SELECT row_to_json(fact)::text FROM invoice_request AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY invoice_id
+
+-- name: facts_of_invoice_series
+SELECT row_to_json(fact)::text FROM invoice_series AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY product, kind, transaction_id, message_place
+
+-- name: facts_of_invoice_state
+SELECT row_to_json(fact)::text FROM invoice_state AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY invoice_id, transaction_id, message_place, state
+
+-- name: facts_of_credit_note
+SELECT row_to_json(fact)::text FROM credit_note AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY credit_note_id
+
+-- name: facts_of_credit_note_line
+SELECT row_to_json(fact)::text FROM credit_note_line AS fact
+WHERE book_id = $1 AND EXISTS (
+    SELECT FROM credit_note AS note
+    WHERE (note.book_id, note.credit_note_id) = (fact.book_id, fact.credit_note_id) AND transaction_id < $2)
+ORDER BY credit_note_id, position
+
+-- name: facts_of_credit_note_tax
+SELECT row_to_json(fact)::text FROM credit_note_tax AS fact
+WHERE book_id = $1 AND EXISTS (
+    SELECT FROM credit_note AS note
+    WHERE (note.book_id, note.credit_note_id) = (fact.book_id, fact.credit_note_id) AND transaction_id < $2)
+ORDER BY credit_note_id, position
+
+-- name: facts_of_allocation_policy
+SELECT row_to_json(fact)::text FROM allocation_policy AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_repayment
+SELECT row_to_json(fact)::text FROM repayment AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY repayment_id
+
+-- name: facts_of_repayment_allocation
+SELECT row_to_json(fact)::text FROM repayment_allocation AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transfer_id
+
+-- name: facts_of_repayment_return
+SELECT row_to_json(fact)::text FROM repayment_return AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY return_id
+
+-- name: facts_of_allocation_undo
+SELECT row_to_json(fact)::text FROM allocation_undo AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transfer_id
+
+-- name: facts_of_debit_agreement
+SELECT row_to_json(fact)::text FROM debit_agreement AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY customer_id, transaction_id, message_place
+
+-- name: facts_of_charge_retry_policy
+SELECT row_to_json(fact)::text FROM charge_retry_policy AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_charge
+SELECT row_to_json(fact)::text FROM charge AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY charge_id
+
+-- name: facts_of_charge_invoice
+SELECT row_to_json(fact)::text FROM charge_invoice AS fact JOIN charge USING (book_id, charge_id)
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY charge_id, invoice_id
+
+-- name: facts_of_charge_outcome
+SELECT row_to_json(fact)::text FROM charge_outcome AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY charge_id
+
+-- name: facts_of_alert_rule
+SELECT row_to_json(fact)::text FROM alert_rule AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place, rule
+
+-- name: facts_of_alert
+SELECT row_to_json(fact)::text FROM alert AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place, rule, customer
+
+-- name: facts_of_slip
+SELECT row_to_json(fact)::text FROM slip AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY slip_id
+
+-- name: facts_of_slip_invoice
+SELECT row_to_json(fact)::text FROM slip_invoice AS fact JOIN slip USING (book_id, slip_id)
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY slip_id, invoice_id
+
+-- name: facts_of_slip_notice
+SELECT row_to_json(fact)::text FROM slip_notice AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY reference
+
+-- name: facts_of_slip_withdrawal
+SELECT row_to_json(fact)::text FROM slip_withdrawal AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY reference
+
+-- name: facts_of_slip_settlement
+SELECT row_to_json(fact)::text FROM slip_settlement AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY reference
+
+-- name: facts_of_slip_cancellation
+SELECT row_to_json(fact)::text FROM slip_cancellation AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY slip_id
+
+-- name: facts_of_dunning_rules
+SELECT row_to_json(fact)::text FROM dunning_rules AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_reminder
+SELECT row_to_json(fact)::text FROM reminder AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY invoice_id, level
+
+-- name: facts_of_batch_run
+SELECT row_to_json(fact)::text FROM batch_run AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY run_id
+
+-- name: facts_of_batch_run_note
+SELECT row_to_json(fact)::text FROM batch_run_note AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY transaction_id, message_place
+
+-- name: facts_of_bank_file
+SELECT row_to_json(fact)::text FROM bank_file AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY file_id
+
+-- name: facts_of_charge_sent
+SELECT row_to_json(fact)::text FROM charge_sent AS fact JOIN bank_file USING (book_id, file_id)
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY charge_id
+
+-- name: facts_of_bank_statement
+SELECT row_to_json(fact)::text FROM bank_statement AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY statement_id
+
+-- name: facts_of_bank_entry
+SELECT row_to_json(fact)::text FROM bank_entry AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY statement_id, position
+
+-- name: facts_of_bank_match
+SELECT row_to_json(fact)::text FROM bank_match AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY statement_id, position

@@ -74,9 +74,7 @@ async def take_usage(source: Connection, twin: Connection, book_id: int, kept: K
     place = book_id, kept.transaction_id, kept.place
     events = await _read_usage(source, *place)
     _require_told(kept, events)
-    customers = await _read_customers(source, *place)
-    if customers:
-        await _insert_customers(twin, *place, *map(list, zip(*customers, strict=True)))
+    customers = await take_customers(source, twin, book_id, kept)
     if events:
         keys = await _read_keys(source, book_id, [event[3] for event in events])
         await _ensure_months(twin, book_id, [event[1] for event in events])
@@ -84,7 +82,16 @@ async def take_usage(source: Connection, twin: Connection, book_id: int, kept: K
         await _copy(twin, "usage_event", _EVENT, events)
     await _copy(twin, "usage_conflict", _CONFLICT, await _read_conflicts(source, *place))
     await _copy(twin, "usage_not_billable", _NOT_BILLABLE, await _read_not_billable(source, *place))
-    return Taken(len(events), len(customers))
+    return Taken(len(events), customers)
+
+
+async def take_customers(source: Connection, twin: Connection, book_id: int, kept: Kept) -> int:
+    """Copy the customers that a message made, whose numbers are those of a sequence; return how many they are."""
+    place = book_id, kept.transaction_id, kept.place
+    customers = await _read_customers(source, *place)
+    if customers:
+        await _insert_customers(twin, *place, *map(list, zip(*customers, strict=True)))
+    return len(customers)
 
 
 async def take_months(source: Connection, twin: Connection, book_id: int, kept: Kept) -> None:

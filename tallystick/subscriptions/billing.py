@@ -4,7 +4,6 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from tallystick.catalog.define_meter import find_meter
 from tallystick.catalog.model import Meter
@@ -134,7 +133,7 @@ async def find_billed(connection: Connection, book_id: int, from_: dict[str, dt.
                 adjusts,
                 explanation or "",
                 reaches,
-                covered or Decimal(0),
+                covered,
             )
         )
     return found

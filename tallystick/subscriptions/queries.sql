@@ -98,7 +98,8 @@ FROM unnest($2::text[], $3::bigint[], $4::timestamptz[], $5::bigint[])
 -- name: find_billed
 SELECT wanted.subscription_id, line.invoice_id, line.position, line.product, line.charge, line.price_at, line.meter,
        line.period_start, line.period_end, line.events, line.quantity, line.amount, line.adjusts_invoice,
-       line.adjusts_position, line.detail ->> 'explanation', bill.usage_through, (line.detail ->> 'covered')::numeric
+       line.adjusts_position, line.detail ->> 'explanation', bill.usage_through, coalesce((line.detail ->> 'covered')::numeric, 0)
+       - coalesce((line.detail ->> 'returned')::numeric, 0)
 FROM unnest($2::text[], $3::timestamptz[]) AS wanted (subscription_id, from_at)
 JOIN subscription_bill AS bill USING (subscription_id)
 JOIN invoice_line AS line ON line.book_id = bill.book_id AND line.invoice_id = bill.invoice_id

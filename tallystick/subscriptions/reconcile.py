@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TypeVar
@@ -10,6 +10,8 @@ from typing import TypeVar
 from tallystick.money import Asset
 from tallystick.periods import Period
 from tallystick.subscriptions.wanted import Wanted, major
+from tallystick.wallets.give_back import NOTHING_BACK, GivenBack, LineKey
+from tallystick.wallets.model import UnitDraw
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Billed:
     through: int = 0
     """Its invoice covers the usage recorded by transactions ordered below this."""
     covered: Decimal = Decimal(0)
-    """Of the quantity, what credits paid for."""
+    """Of the quantity, what credits paid for; below zero where it gives some back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,17 @@ class Adjustment:
     explanation: str
     covers_from: int
     """It covers the usage that was ordered from here on: what the line and its corrections did not."""
+    given_back: GivenBack = NOTHING_BACK
+    """What becomes of the credits that paid for more than is left."""
+
+    @property
+    def draws(self) -> Sequence[UnitDraw]:
+        """Return what moves in the ledger with it."""
+        return self.given_back.draws
 
 
 @dataclass(slots=True)
-class _Balance:
+class Balance:
     """A line as it was asked for, with all that corrected it since."""
 
     billed: Billed
@@ -58,8 +67,14 @@ class _Balance:
     quantity: Decimal
     amount: int
     through: int
+    covered: Decimal
     fitting: list[Wanted] = field(default_factory=list)
     """What it should have come to."""
+
+    @property
+    def key(self) -> LineKey:
+        """Return the invoice and the position of the line."""
+        return self.billed.invoice_id, self.billed.position
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +94,37 @@ class Reconciled:
         return sum(one.amount for one in self.adjustments) + sum(one.amount for one in self.new)
 
 
-def reconcile(wanted: Iterable[Wanted], billed: Sequence[Billed], asset: Asset, least: int = 0) -> Reconciled:
+def reconcile(
+    wanted: Iterable[Wanted],
+    billed: Sequence[Billed],
+    asset: Asset,
+    least: int = 0,
+    given_back: Mapping[LineKey, GivenBack] | None = None,
+) -> Reconciled:
     """
     Return the lines that make what was billed into what is wanted.
 
     A line that was billed is corrected by what is left of it: the parts of its time that are still at its price and
     quantity. What no line stands for is new. Where that comes to less than *least* as much is given back as the rest
     can bear, and the remainder is carried: it is a difference again when the same periods are looked at next.
+    *given_back* says of lines what becomes of the credits that paid for them.
     """
-    balances = _balances(billed)
+    balances = balances_of(billed)
     new: list[Wanted] = []
     for one in wanted:
-        found = next((balance for balance in balances if _fits(one, balance.billed)), None)
+        found = line_of(one, balances)
         if found is None:
             new.append(one)
         else:
             found.fitting.append(one)
-    adjustments = [made for balance in balances if (made := _adjust(balance, asset)) is not None]
-    return _bear(Reconciled(adjustments, new), least)
+    back = given_back or {}
+    made = [_adjust(balance, asset, back.get(balance.key, NOTHING_BACK)) for balance in balances]
+    return _bear(Reconciled([one for one in made if one is not None], new), least)
 
 
-def line_of(one: Wanted, billed: Sequence[Billed]) -> Billed | None:
+def line_of(one: Wanted, balances: Iterable[Balance]) -> Balance | None:
     """Return the line that stands for *one* on an invoice already."""
-    return next((balance.billed for balance in _balances(billed) if _fits(one, balance.billed)), None)
+    return next((balance for balance in balances if _fits(one, balance.billed)), None)
 
 
 def _corrects(one: Billed) -> bool:
@@ -109,17 +132,20 @@ def _corrects(one: Billed) -> bool:
     return one.adjusts is not None and one.adjusts[0] != one.invoice_id
 
 
-def _balances(billed: Sequence[Billed]) -> list[_Balance]:
+def balances_of(billed: Sequence[Billed]) -> list[Balance]:
     """Put each line together with what corrected it."""
-    found: dict[tuple[uuid.UUID, int], _Balance] = {}
+    found: dict[LineKey, Balance] = {}
     for one in billed:
         corrected = found.get(one.adjusts) if one.adjusts is not None and _corrects(one) else None
         if corrected is None:
-            found[one.invoice_id, one.position] = _Balance(one, one.events, one.quantity, one.amount, one.through)
+            found[one.invoice_id, one.position] = Balance(
+                one, one.events, one.quantity, one.amount, one.through, one.covered
+            )
             continue
         corrected.events += one.events
         corrected.quantity += one.quantity
         corrected.amount += one.amount
+        corrected.covered += one.covered
         corrected.through = max(corrected.through, one.through)
     return list(found.values())
 
@@ -131,13 +157,13 @@ def _fits(one: Wanted, billed: Billed) -> bool:
     return same and inside and (one.meter is not None or one.quantity == billed.quantity)
 
 
-def _adjust(balance: _Balance, asset: Asset) -> Adjustment | None:
+def _adjust(balance: Balance, asset: Asset, given_back: GivenBack) -> Adjustment | None:
     billed = balance.billed
     amount = sum(one.amount for one in balance.fitting) - balance.amount
     metered = billed.meter is not None
     events = sum(one.events for one in balance.fitting) - balance.events
     quantity = sum((one.quantity for one in balance.fitting), Decimal(0)) - balance.quantity
-    if not amount and not (metered and (events or quantity)):
+    if not amount and not (metered and (events or quantity)) and not given_back.draws:
         return None
     due = "; ".join(one.explanation for one in balance.fitting) or f"nothing = {major(0, asset)}"
     return Adjustment(
@@ -146,12 +172,14 @@ def _adjust(balance: _Balance, asset: Asset) -> Adjustment | None:
         events if metered else 0,
         quantity if metered else Decimal(0),
         amount,
-        f"{major(balance.amount, asset)} was asked for ({billed.explanation}); due is {due}",
+        f"{major(balance.amount, asset)} was asked for ({billed.explanation}); due is {due}"
+        + given_back.explanation(billed.meter or ""),
         balance.through,
+        given_back,
     )
 
 
-def _changed(balance: _Balance) -> Period:
+def _changed(balance: Balance) -> Period:
     """Return the part of a line's time that is not as it was, or all of it."""
     whole = balance.billed.period
     start_at, end_at = whole.start_at, whole.end_at
@@ -190,6 +218,6 @@ def _spare(
         left -= spared
         if spared:
             spared_from.append(start_of(one))
-        if one.amount + spared or not spared:
+        if one.amount + spared or not spared or one.draws:
             kept.insert(0, replace(one, amount=one.amount + spared))
     return kept, left, spared_from

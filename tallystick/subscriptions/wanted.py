@@ -57,7 +57,7 @@ class Wanted:
     explanation: str
     billing_start: dt.datetime
     """When its billing period begins."""
-    credits: Sequence[UnitDraw] = ()
+    draws: Sequence[UnitDraw] = ()
     """What pays for a part of the quantity, which is not in the amount."""
 
 
@@ -70,6 +70,8 @@ class Usage:
     given: PlanCharge
     period: Period
     billing_start: dt.datetime
+    whole: Period
+    """The whole billing period that the window is a part of; of one that is cut short, as it would be."""
 
 
 def runs_of(spans: Sequence[Span], plans: Plans, one: BillingPeriod) -> list[Run]:
@@ -109,7 +111,7 @@ def usage_charges(run: Run, one: BillingPeriod) -> list[Usage]:
     """Return the charges for usage: each rates all that was used in the run, also while it was paused."""
     code = run.version.charge_code
     return [
-        Usage(run.version, code(run.phase, charge.code), charge, run.period, one.period.start_at)
+        Usage(run.version, code(run.phase, charge.code), charge, run.period, one.period.start_at, one.whole)
         for charge in run.version.phase(run.phase).charges
         if charge.meter is not None
     ]

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -102,6 +102,14 @@ async def find_answers(
     connection: Connection, book_id: int, customer_ids: Sequence[int], on: dt.datetime, below: int
 ) -> KeptAnswers:
     """Return what an engine answered about invoices of the date *on*, as of a place in the order."""
-    rows = await _answers_of_customers(connection, book_id, list(customer_ids), [on, on + _MOMENT], below)
+    return await find_answers_of(connection, book_id, customer_ids, [on], below)
+
+
+async def find_answers_of(
+    connection: Connection, book_id: int, customer_ids: Sequence[int], dates: Iterable[dt.datetime], below: int
+) -> KeptAnswers:
+    """Return what an engine answered about invoices of any of the dates, as of a place in the order."""
+    before = sorted({moment for on in dates for moment in (on, on + _MOMENT)})
+    rows = await _answers_of_customers(connection, book_id, list(customer_ids), before, below)
     taxes = {reference: msgspec.json.decode(text, type=list[InvoiceTax]) for reference, _, text in rows}
     return KeptAnswers(taxes, frozenset(invoice_id for _, invoice_id, _ in rows))

@@ -23,7 +23,7 @@ from tallystick.db.queries import Connection, queries_beside
 from tallystick.db.retry import PartitionGone
 from tallystick.ledger.accounts import Recorded
 from tallystick.usage.billable import Reason, remembering_judge
-from tallystick.usage.columns import EventColumns
+from tallystick.usage.columns import Column, EventColumns
 from tallystick.usage.compare import Known, compare_with_earlier, compare_with_known
 from tallystick.usage.rule import find_rule
 from tallystick.usage.store_events import keep_refused, store_events
@@ -122,7 +122,7 @@ async def accept(connection: Connection, recorded: Recorded, events: EventColumn
     )
     others |= unfit
     if known:
-        await customers.find({events.customers[place] for place in known})
+        await customers.find(events.customers_at(list(known)))
         fields = await compare_with_known(connection, recorded.book_id, events, known, customers.id_of)
         others.update(
             (place, _KNOWN if said == "" else Outcome(Status.CONFLICT, _DIFFERS, said))
@@ -132,7 +132,8 @@ async def accept(connection: Connection, recorded: Recorded, events: EventColumn
     seen.look_ups = _LOOK_UPS if known else max(seen.look_ups - 1, 0)
     accepted = [place for place in range(len(events)) if place not in others] if others else list(range(len(events)))
     if accepted:
-        await customers.make({events.customers[place] for place in accepted})
+        names, _ = events.by_customer
+        await customers.make(events.customers_at(accepted) if others else set(names))
         await _store(connection, recorded, events, accepted, customers)
     seen.refused.discard(first_key)
     await _keep_others(connection, recorded, events, others)
@@ -161,7 +162,7 @@ async def _judge_each(
 
 
 async def _undeclared(
-    connection: Connection, book_id: int, events: EventColumns, dimensions: Sequence[bytes | None]
+    connection: Connection, book_id: int, events: EventColumns, dimensions: Column[bytes | None]
 ) -> dict[int, Outcome]:
     declared = await declared_dimensions(connection, book_id)
     judged: dict[tuple[str, bytes], Outcome | None] = {}
@@ -185,11 +186,10 @@ def _not_declared(name: str) -> Outcome:
 
 def _repeats(events: EventColumns, invalid: dict[int, Outcome]) -> dict[int, list[int]]:
     """Return the places of events whose source and id stand more than once, by the first of each."""
-    keys = events.keys.tolist()
-    if len(set(keys)) == len(keys):
+    if not events.has_repeats:
         return {}
     places: dict[bytes, list[int]] = {}
-    for place, key in enumerate(keys):
+    for place, key in enumerate(events.keys.tolist()):
         if place not in invalid:
             places.setdefault(key, []).append(place)
     found = {several[0]: several for several in places.values() if len(several) > 1}
@@ -233,8 +233,8 @@ async def _store(
     if not months <= seen.months:
         await _ensure_months(connection, recorded.book_id, sorted(months))
         seen.months |= months
-    refs = events.customers if len(accepted) == len(events) else [events.customers[place] for place in accepted]
-    customer_ids = np.array([customers.id_of(ref) for ref in refs], np.int64)
+    names, codes = events.by_customer
+    customer_ids = np.array([customers.id_of(name) or 0 for name in names], np.int64)[codes[places]]
     try:
         await store_events(connection, recorded, events, places, customer_ids)
     except asyncpg.UniqueViolationError:
@@ -250,6 +250,9 @@ async def _store(
 
 def _months(at: npt.NDArray[np.int64]) -> set[dt.date]:
     """Return the first days of the months of UTC in which instants lie."""
+    ends = np.array([at.min(), at.max()]).view("datetime64[us]").astype("datetime64[M]")
+    if ends[0] == ends[1]:
+        return {ends[0].astype("datetime64[D]").item()}
     return set(np.unique(at.view("datetime64[us]").astype("datetime64[M]")).astype("datetime64[D]").tolist())
 
 

@@ -47,8 +47,9 @@ async def compare_with_known(
     differences: dict[int, Difference] = {}
     unclear: list[int] = []
     contents = events.contents
+    names, codes = events.by_customer
     for place, one in known.items():
-        if id_of(events.customers[place]) != one.customer_id:
+        if id_of(names[codes[place]]) != one.customer_id:
             differences[place] = "customer"
         elif events.at[place] != (one.at - _EPOCH) // _MICROSECOND:
             differences[place] = "at"

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from tallystick.errors import Kind, TallystickError
+from tallystick.flaw import find_flaw
 
 Quantity = int | Decimal
 
@@ -27,7 +28,6 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}", re.ASCII)
 _TOO_FINE = re.compile(r"[.,][0-9]{6}0*[1-9]", re.ASCII)
 _TOO_FINE_AT = re.compile(rb'"at"\s*:\s*"[^".]*\.[0-9]{6}0*[1-9]')
 _EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_PLACE_IN_JSON = re.compile(r"(.*) - at `(?:key in )?\$\.?(.*)`", re.DOTALL)
 
 
 class InvalidEvent(TallystickError):
@@ -107,7 +107,8 @@ def decode_event(raw: bytes, *, otherwise_id: str | None = None) -> UsageEvent:
     """
     try:
         given = _given.decode(raw)
-        if _TOO_FINE_AT.search(raw):  # of the event, or of a dimension that is called so
+        # Of the event, or of a dimension that is called so; or where anything may be written otherwise than it reads.
+        if _TOO_FINE_AT.search(raw) or rb"\u" in raw:
             check_fineness("at", _written.decode(raw).at)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise name_flaw(error) from error
@@ -255,17 +256,21 @@ def write_quantities(quantities: Mapping[str, Quantity | str]) -> bytes:
     return _encode({name: write_number(one) if isinstance(one, Decimal) else one for name, one in quantities.items()})
 
 
-def name_flaw(error: Exception) -> InvalidEvent:
-    """Say in our words what msgspec found wrong: the field, and the rule it breaks."""
+def name_flaw(error: Exception, type_: type[msgspec.Struct] = GivenEvent) -> InvalidEvent:
+    """Say in our words what msgspec found wrong when it read *type_*: the field, and the rule it breaks."""
     text = str(error)
     if not isinstance(error, msgspec.ValidationError):
         return InvalidEvent("the text", f"is not JSON ({text[:200]})")
-    found = _PLACE_IN_JSON.fullmatch(text)
-    rule, field = (found[1], found[2]) if found else (text, "")
+    flaw = find_flaw(error, type_)
+    rule = text
     if "`int | str`, got `float`" in rule:
         rule = "must be an integer, or a decimal in a string: a JSON number with a fraction need not be exact"
     elif "timezone component" in rule:
         rule = "must name its time zone, as in 2015-05-17T10:05:03Z"
+    elif flaw.expected is not None:
+        rule = f"must be {flaw.expected}"
+    elif text.startswith("Object "):
+        rule = "is missing" if text.startswith("Object missing") else "is not known here"
     else:
-        rule = f"does not fit: {rule[:200]}"
-    return InvalidEvent(field or "the object", rule)
+        rule = f"does not fit: {flaw.rule[:200]}"
+    return InvalidEvent((flaw.field or "the object")[:200], rule)

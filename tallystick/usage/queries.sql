@@ -1,13 +1,5 @@
 -- name: customers_with_usage
-SELECT customer_id, ref FROM customer
-WHERE book_id = $1 AND customer_id > $5 AND (
-    EXISTS (
-        SELECT FROM usage_in_force($1, $4) AS event
-        WHERE event.customer_id = customer.customer_id AND occurred_at >= $2 AND occurred_at < $3)
-    OR cardinality($7::text[]) > 0 AND EXISTS (
-        SELECT FROM usage_in_force($1, $4) AS event
-        WHERE event.customer_id = customer.customer_id AND occurred_at < $2 AND type = ANY ($7)))
-ORDER BY customer_id LIMIT $6
+SELECT customer_id, ref FROM customers_with_usage($1, $2, $3, $4, $5, $6, $7, $8) ORDER BY customer_id
 
 -- What meters read. A row that takes another back has the sign -1, so counts and sums are those of all rows; the others
 -- look at what is in force.
@@ -24,6 +16,17 @@ SELECT customer_id, sum(sign)::bigint, sum(sign * (quantities ->> $8::text)::num
 WHERE book_id = $1 AND customer_id = ANY ($2::bigint[]) AND type = $3
   AND occurred_at >= $4 AND occurred_at < $5 AND transaction_id < $6
   AND ($7::text = '{}' OR usage_matches(dimensions, $7::text::jsonb)) AND quantities ? $8::text
+GROUP BY customer_id HAVING sum(sign) > 0
+
+-- name: read_together
+SELECT customer_id, sum(sign)::bigint, sum(sign)::numeric,
+       sum(sign) FILTER (WHERE quantities ? $8::text)::bigint, sum(sign * (quantities ->> $8::text)::numeric),
+       sum(sign) FILTER (WHERE quantities ? $9::text)::bigint, sum(sign * (quantities ->> $9::text)::numeric),
+       sum(sign) FILTER (WHERE quantities ? $10::text)::bigint, sum(sign * (quantities ->> $10::text)::numeric)
+FROM usage_event
+WHERE book_id = $1 AND customer_id = ANY ($2::bigint[]) AND type = $3
+  AND occurred_at >= $4 AND occurred_at < $5 AND transaction_id < $6
+  AND ($7::text = '{}' OR usage_matches(dimensions, $7::text::jsonb))
 GROUP BY customer_id HAVING sum(sign) > 0
 
 -- name: largest_quantity
@@ -81,10 +84,15 @@ ORDER BY event_key, transaction_id, message_place
 -- name: ensure_months
 SELECT ensure_usage_months($1, $2::date[])
 
+-- Kept once for each event and reason: who sends everything again adds nothing. Two who send the same at the same moment
+-- may each leave a row, which says that each was judged; nothing counts them.
 -- name: insert_not_billable
 INSERT INTO usage_not_billable (book_id, event_key, transaction_id, message_place, reason, judged_at)
 SELECT $1, event_key, (SELECT transaction_order()), $2, reason, $3
 FROM unnest($4::text::uuid[], $5::text[]) AS given (event_key, reason)
+WHERE NOT EXISTS (
+    SELECT FROM usage_not_billable AS kept
+    WHERE kept.book_id = $1 AND kept.event_key = given.event_key AND kept.reason = given.reason)
 ON CONFLICT DO NOTHING
 
 -- name: insert_conflicts

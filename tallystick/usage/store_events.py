@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from tallystick.db.copy import BIGINT, INTEGER, SMALLINT, UUID, FixedTable, copy_in, framed
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.ledger.accounts import Recorded
-from tallystick.usage.columns import EventColumns
+from tallystick.usage.columns import FEW, EventColumns, texts_or_one, values_of
 
 _queries = queries_beside(__file__)
 _order_transaction = _queries.value("order_transaction")
@@ -36,7 +36,7 @@ _TEXTS = ("type", "source", "event_id", "quantities", "dimensions")
 _JSONB = b"\1"
 """What stands before the text of a jsonb: the version of its form."""
 _NULL = (-1).to_bytes(4, "big", signed=True)
-_NOTHING = pa.scalar(b"", pa.binary())
+_NOTHING, _VERSION = pa.scalar(b"", pa.binary()), pa.scalar(_JSONB, pa.binary())
 _encode = msgspec.json.Encoder(order="sorted").encode
 _Places = npt.NDArray[np.int64]
 
@@ -51,44 +51,62 @@ async def store_events(
     """
     Append the *events* at *places*, whose customers are *customer_ids*, and their keys.
 
-    In order of key: transactions that share some wait for each other, and never in a ring.
+    Keys in their order: transactions that share some wait for each other, and never in a ring. Events by customer: those
+    of one lie side by side in the index, and the store finds their place faster.
 
     Raises:
         asyncpg.UniqueViolationError: one of them is there.
         asyncpg.CheckViolationError: there is no partition for one of their months.
     """
-    ordered = _in_order(events.keys[places])
-    places, customer_ids = places[ordered], customer_ids[ordered]
-    same: dict[str, Any] = {
-        "event_key": events.keys[places],
-        "customer_id": customer_ids,
-        "occurred_at": events.at[places] - _SINCE_2000,
-        "book_id": recorded.book_id,
-    }
-    keys = _KEYS.encode(len(places), {**same, "content": events.contents[places]})
+    numbered = np.zeros(len(events), np.int64)
+    numbered[places] = customer_ids
+    ordered = _in_order(events, places)
+    keys = _KEYS.encode(
+        len(places),
+        {
+            "event_key": events.keys[ordered],
+            "content": events.contents[ordered],
+            "customer_id": numbered[ordered],
+            "occurred_at": events.at[ordered] - _SINCE_2000,
+            "book_id": recorded.book_id,
+        },
+    )
     await copy_in(connection, _KEYS.name, _KEYS.columns, keys)
-    order = await _order_transaction(connection)
-    fixed = {**same, "transaction_id": order, "message_place": recorded.message_place, "sign": 1}
-    rows = _rows(_FIXED.encode_rows(len(places), fixed, further=len(_TEXTS)), events, places)
+    ordered = places[np.argsort(customer_ids, kind="stable")]
+    fixed = {
+        "customer_id": numbered[ordered],
+        "occurred_at": events.at[ordered] - _SINCE_2000,
+        "transaction_id": await _order_transaction(connection),
+        "event_key": events.keys[ordered],
+        "book_id": recorded.book_id,
+        "message_place": recorded.message_place,
+        "sign": 1,
+    }
+    rows = _rows(_FIXED.encode_rows(len(places), fixed, further=len(_TEXTS)), events, ordered)
     await copy_in(connection, _FIXED.name, (*_FIXED.columns, *_TEXTS), framed(rows))
 
 
-def _in_order(keys: npt.NDArray[np.void]) -> _Places:
-    """Return the places of keys in their order, which is that of their bytes."""
-    halves = keys.view(np.uint8).reshape(-1, 2, 8).view(">u8")[:, :, 0].astype(np.uint64)
-    return np.lexsort((halves[:, 1], halves[:, 0]))
+def _in_order(events: EventColumns, places: _Places) -> _Places:
+    """Return *places* in the order of their keys."""
+    if len(places) == len(events):
+        return events.in_order
+    wanted = np.zeros(len(events), bool)
+    wanted[places] = True
+    return events.in_order[wanted[events.in_order]]
 
 
 def _rows(fixed: npt.NDArray[np.void], events: EventColumns, places: _Places) -> bytes:
     """Put the texts of each event behind its fixed columns; one call makes the bytes of all rows."""
-    taken = places.tolist()
+    if len(events) < FEW:
+        return _few_rows(fixed, events, places.tolist())
+    taken = pa.array(places)
     pieces = [
         _binary(fixed),
-        *_text(events.types, taken),
-        *_text(events.sources, taken),
-        *_text(events.ids, taken),
-        *_json([events.quantities[place] for place in taken]),
-        *_json_or_null(events.dimensions, taken),
+        *_text(texts_or_one(events.types), taken),
+        *_text(texts_or_one(events.sources), taken),
+        *_text(events.id_texts, taken),
+        *_json(events.quantity_texts, taken),
+        *_json_or_null(events.dimension_texts, taken),
     ]
     rows: pa.BinaryArray = pc.binary_join_element_wise(*pieces, _NOTHING)
     start, end = rows.offset, rows.offset + len(rows)
@@ -97,34 +115,51 @@ def _rows(fixed: npt.NDArray[np.void], events: EventColumns, places: _Places) ->
     return written
 
 
-def _text(column: str | list[str], places: list[int]) -> list[Any]:
+def _few_rows(fixed: npt.NDArray[np.void], events: EventColumns, places: list[int]) -> bytes:
+    """Make the same rows one by one."""
+    beside: list[Sequence[bytes | None]] = [
+        *(values_of(column, len(events)) for column in (events.types, events.sources, events.ids)),
+        [_JSONB + one for one in events.quantities],
+        [None if one is None else _JSONB + one for one in events.dimensions or [None] * len(events)],
+    ]
+    pieces: list[bytes] = []
+    for place, start in zip(places, fixed, strict=True):
+        pieces.append(start.tobytes())
+        for column in beside:
+            one = column[place]
+            pieces += (_NULL,) if one is None else (len(one).to_bytes(4, "big"), one)
+    return b"".join(pieces)
+
+
+def _text(column: pa.BinaryScalar | pa.BinaryArray, places: pa.Array) -> list[Any]:
     """Return the lengths and the texts of a column, or both in one where they are the same for all."""
-    if isinstance(column, str):
-        text = column.encode()
+    if isinstance(column, pa.Scalar):
+        text = column.as_py()
         return [pa.scalar(len(text).to_bytes(4, "big") + text, pa.binary())]
-    texts = pa.array([column[place] for place in places], pa.string()).cast(pa.binary())
+    texts = column.take(places)
     return [_lengths(texts, 0), texts]
 
 
-def _json(texts: list[bytes]) -> list[Any]:
-    column = pa.array(texts, pa.binary())
-    return [_lengths(column, len(_JSONB)), pa.scalar(_JSONB, pa.binary()), column]
+def _json(column: pa.BinaryArray, places: pa.Array) -> list[Any]:
+    texts = column.take(places)
+    return [_lengths(texts, len(_JSONB)), _VERSION, texts]
 
 
-def _json_or_null(column: list[bytes | None] | None, places: list[int]) -> list[Any]:
+def _json_or_null(column: pa.BinaryArray | None, places: pa.Array) -> list[Any]:
     if column is None:
         return [pa.scalar(_NULL, pa.binary())]
-    taken = [column[place] for place in places]
-    return [
-        pa.array(
-            [_NULL if one is None else (len(one) + 1).to_bytes(4, "big") + _JSONB + one for one in taken], pa.binary()
-        )
-    ]
+    texts = column.take(places)
+    if not texts.null_count:
+        return [_lengths(texts, len(_JSONB)), _VERSION, texts]
+    version = pc.if_else(texts.is_null(), _NOTHING, _VERSION)
+    return [_lengths(texts, len(_JSONB)), version, texts.fill_null(b"")]
 
 
-def _lengths(column: pa.Array, beside: int) -> pa.Array:
-    """Write the length of each value, with the bytes *beside* it, as the store reads it."""
-    lengths = pc.binary_length(column).to_numpy(zero_copy_only=False) + beside
+def _lengths(column: pa.Array, beside: int) -> pa.Array | pa.Scalar:
+    """Write the length of each value, with the bytes *beside* it, as the store reads it, or -1 for one that is null."""
+    lengths = pc.add(pc.binary_length(column), beside).fill_null(-1).to_numpy(zero_copy_only=False)
+    if int(lengths.min()) == int(lengths.max()):
+        return pa.scalar(int(lengths[0]).to_bytes(4, "big", signed=True), pa.binary())
     return _binary(np.ascontiguousarray(lengths, ">i4"))
 
 

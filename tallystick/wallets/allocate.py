@@ -65,7 +65,7 @@ class Wallets:
         rest = quantity
         for grant in self.grants[customer_id]:
             unit = by_asset.get(grant.asset_id)
-            if unit is None or not _may_cover(grant, product, charge, meter):
+            if unit is None or not may_cover(grant, product, charge, meter):
                 continue
             amount = min(self.left(grant), _whole(rest, unit))
             if amount <= 0:
@@ -80,7 +80,8 @@ class Wallets:
         return Draw(grant, amount)
 
 
-def _may_cover(grant: GrantLeft, product: str, charge: str, meter: str) -> bool:
+def may_cover(grant: GrantLeft, product: str, charge: str, meter: str) -> bool:
+    """Say whether units of a grant may be spent on what a charge asks for of a meter."""
     return (
         grant.may_pay(product)
         and (grant.charges is None or charge in grant.charges)

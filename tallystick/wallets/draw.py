@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tallystick.db.queries import Connection, queries_beside
+from tallystick.db.retry import OrderLost
 from tallystick.ledger.accounts import NewAccount, Recorded, open_accounts
 from tallystick.ledger.model import Reason, Transfers
 from tallystick.ledger.post import MAX_BATCH, Ledger
@@ -20,6 +21,10 @@ from tallystick.wallets.move import Move, move
 
 _queries = queries_beside(__file__)
 _enter_to_spend = _queries.run("enter_to_spend")
+_enter_to_grant = _queries.run("enter_to_grant")
+_any_units_used = _queries.value("any_units_used")
+_is_alone = _queries.value("is_alone")
+_watch_expiry_again = _queries.run("watch_expiry_again")
 _any_grants = _queries.value("any_grants")
 _read_place = _queries.value("read_place")
 _find_grants_left = _queries.tuples("find_grants_left")
@@ -43,7 +48,7 @@ class PaidInvoice(NamedTuple):
 
 
 class CoveredLine(NamedTuple):
-    """What covers units of a line that was drafted."""
+    """What covers units of a line that was drafted, or what such a line gives back."""
 
     invoice_id: uuid.UUID
     position: int
@@ -58,6 +63,18 @@ async def enter_to_spend(connection: Connection, book_id: int) -> None:
     one, and it would have to be run again.
     """
     await _enter_to_spend(connection, book_id)
+
+
+async def enter_to_cover(connection: Connection, book_id: int) -> None:
+    """
+    Enter to spend, and where units may be given back let nobody else spend until the transaction ends.
+
+    What is left of a grant only becomes less while others spend of it; else the order would not tell what each had seen.
+    """
+    if await _any_units_used(connection, book_id):
+        await _enter_to_grant(connection, book_id)
+    else:
+        await _enter_to_spend(connection, book_id)
 
 
 async def find_wallets(
@@ -142,25 +159,31 @@ async def cover_lines(
     """
     Take the units that cover lines, which are drafted in this transaction, and keep which cover which.
 
+    What is given back comes first, so that a line may draw what another one gives back.
+
     Raises:
         OrderLost: another transaction took of the same grants meanwhile.
     """
     if not any(one.draws for one in covered):
         return
-    assets = sorted({draw.asset for one in covered for draw in one.draws})
+    draws = [(one, draw) for one in covered for draw in one.draws]
+    draws.sort(key=lambda of: of[1].amount > 0)
+    given_back = sorted({draw.grant.grant_id for _, draw in draws if draw.amount < 0})
+    if given_back and not await _is_alone(connection, recorded.book_id):
+        raise OrderLost  # the first units were used since it entered: run again, it lets nobody in beside it
+    assets = sorted({draw.asset for _, draw in draws})
     opened = await open_accounts(connection, recorded, [NewAccount(used_account(asset), asset) for asset in assets])
     used = {account.asset: account.account_id for account in opened}
     moves = [
         Move(draw.grant, draw.amount, used[draw.asset],
-             use_transfer(draw.grant.grant_id, one.invoice_id, one.position), Reason.CREDIT_USE)
-        for one in covered for draw in one.draws
+             use_transfer(draw.grant.grant_id, one.invoice_id, one.position),
+             Reason.CREDIT_USE if draw.amount > 0 else Reason.CREDIT_RETURN)
+        for one, draw in draws
     ]  # fmt: skip
     await move(connection, ledger, recorded, message_hashes, moves)
-    uses = [
-        (draw.grant.grant_id, one.invoice_id, one.position, draw.amount, draw.quantity)
-        for one in covered
-        for draw in one.draws
-    ]
+    if given_back:
+        await _watch_expiry_again(connection, recorded.book_id, given_back)
+    uses = [(draw.grant.grant_id, one.invoice_id, one.position, draw.amount, draw.quantity) for one, draw in draws]
     await _keep_uses(connection, recorded, moves, uses)
 
 

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from tallystick.ids import id_of_content
+from tallystick.rating.exact import EXACT
 
 GrantKind = Literal["paid", "promotional"]
 Status = Literal["active", "used", "expired", "voided"]
@@ -66,7 +67,7 @@ class Draw(NamedTuple):
 
 
 class UnitDraw(NamedTuple):
-    """Units that a grant pays for."""
+    """Units that a grant pays for; both figures are below zero where they are given back to it."""
 
     grant: GrantLeft
     asset: str
@@ -74,6 +75,11 @@ class UnitDraw(NamedTuple):
     """In minor units of the asset."""
     quantity: Decimal
     """In metered units."""
+
+    def part(self, amount: int) -> "UnitDraw":
+        """Return what *amount* minor units of it are, exactly; an amount below zero gives so many back."""
+        one = EXACT.divide(self.quantity, Decimal(self.amount))
+        return self._replace(amount=amount, quantity=EXACT.multiply(one, Decimal(amount)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from tallystick.ledger.accounts import Recorded
 from tallystick.ledger.errors import GroupFailed
 from tallystick.ledger.model import Batch, Reason, Status, Transfers, transfers
 from tallystick.ledger.post import Ledger, post
+from tallystick.notify.tell import Told, tell
 from tallystick.wallets.model import GrantLeft
 
 _queries = queries_beside(__file__)
@@ -21,6 +22,7 @@ _find_watched = _queries.tuples("find_watched")
 _lock_watched = _queries.run("lock_watched")
 _sum_watched = _queries.tuples("sum_watched")
 _insert_low = _queries.run("insert_low")
+_name_wallet = _queries.tuples("name_wallet")
 
 _Wallet = tuple[int, int]
 """A customer and an asset."""
@@ -28,7 +30,7 @@ _Wallet = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """An amount of a grant that goes to another account."""
+    """An amount of a grant that goes to another account; below zero, it comes back from there."""
 
     grant: GrantLeft
     amount: int
@@ -68,9 +70,9 @@ def _rows(recorded: Recorded, moves: Sequence[Move]) -> Transfers:
     batch = transfers(len(moves))
     if moves:
         batch["transfer_id"] = [one.transfer_id.bytes for one in moves]
-        batch["debit_account_id"] = [one.grant.account_id for one in moves]
-        batch["credit_account_id"] = [one.to_account for one in moves]
-        batch["amount"] = [one.amount for one in moves]
+        batch["debit_account_id"] = [one.grant.account_id if one.amount > 0 else one.to_account for one in moves]
+        batch["credit_account_id"] = [one.to_account if one.amount > 0 else one.grant.account_id for one in moves]
+        batch["amount"] = [abs(one.amount) for one in moves]
         batch["asset_id"] = [one.grant.asset_id for one in moves]
         batch["message_place"] = recorded.message_place
         batch["reason"] = [one.reason for one in moves]
@@ -122,6 +124,13 @@ async def _notice(
             await _insert_low(
                 connection, recorded.book_id, *wallet, threshold, balance, recorded.message_place, recorded.at
             )
+            await _tell_low(connection, recorded, wallet, threshold, balance)
+
+
+async def _tell_low(connection: Connection, recorded: Recorded, wallet: _Wallet, threshold: int, balance: int) -> None:
+    [(customer, asset)] = await _name_wallet(connection, recorded.book_id, *wallet)
+    data: dict[str, object] = {"customer": customer, "asset": asset, "balance": balance, "threshold": threshold}
+    await tell(connection, recorded, [Told("balance.low", f"customer/{customer}", data)])
 
 
 def _sums(moves: Sequence[Move]) -> dict[_Wallet, int]:

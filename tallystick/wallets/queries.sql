@@ -41,21 +41,21 @@ INSERT INTO credit_expiry (book_id, expires_at, grant_id) VALUES ($1, $2, $3)
 
 -- name: find_grants
 SELECT grant_id, ref, asset.code, amount, owed.credits - owed.debits, priority, credit_grant.kind, expires_at, products,
-       charges, meters, granted_at, customer_id, credit_end.kind
+       charges, meters, granted_at, customer_id,
+       CASE WHEN credit_end.for_good OR owed.credits = owed.debits THEN credit_end.kind END
 FROM credit_grant
 JOIN customer USING (book_id, customer_id)
 JOIN asset USING (book_id, asset_id)
-LEFT JOIN LATERAL (SELECT kind FROM credit_end
+LEFT JOIN LATERAL (SELECT kind, for_good FROM credit_end
                    WHERE (credit_end.book_id, credit_end.grant_id) = (credit_grant.book_id, credit_grant.grant_id)
-                  ) AS credit_end ON true
+                   ORDER BY for_good DESC LIMIT 1) AS credit_end ON true
 CROSS JOIN LATERAL account_sums(book_id, account_id) AS owed
 WHERE book_id = $1 AND grant_id = ANY ($2::uuid[])
 
 -- name: page_grants
 SELECT grant_id FROM credit_grant JOIN asset USING (book_id, asset_id)
 WHERE book_id = $1 AND customer_id = $2 AND ($3::text IS NULL OR asset.code = $3)
-  AND ($4 OR NOT EXISTS (SELECT FROM credit_end
-                         WHERE (credit_end.book_id, credit_end.grant_id) = (credit_grant.book_id, credit_grant.grant_id)))
+  AND ($4 OR NOT credit_has_ended(credit_grant.book_id, grant_id, 9223372036854775807))
 ORDER BY priority, expires_at, credit_grant.transaction_id, credit_grant.message_place
 
 -- name: find_grants_left
@@ -67,9 +67,7 @@ FROM (
     FROM credit_grant
     WHERE book_id = $1 AND customer_id = ANY ($2::bigint[]) AND transaction_id < $4
       AND (expires_at IS NULL OR expires_at > $3)
-      AND NOT EXISTS (SELECT FROM credit_end
-                      WHERE (credit_end.book_id, credit_end.grant_id) = (credit_grant.book_id, credit_grant.grant_id)
-                        AND credit_end.transaction_id < $4)
+      AND NOT credit_has_ended(book_id, grant_id, $4)
 ) AS open
 CROSS JOIN LATERAL account_sums(book_id, account_id, $4) AS owed
 WHERE nth <= $5
@@ -117,12 +115,13 @@ WHERE (credit_grant.book_id, credit_grant.grant_id) = (ended.book_id, ended.gran
 
 -- name: find_to_end
 SELECT grant_id, customer_id, asset_id, account_id, (owed.credits - owed.debits - owed.held_debits)::bigint,
-       NULL::text[], NULL::text[], NULL::text[], asset.code, credit_grant.kind, expires_at, credit_end.kind
+       NULL::text[], NULL::text[], NULL::text[], asset.code, credit_grant.kind, expires_at,
+       CASE WHEN credit_end.for_good OR credit_has_ended(book_id, grant_id, 9223372036854775807) THEN credit_end.kind END
 FROM credit_grant
 JOIN asset USING (book_id, asset_id)
-LEFT JOIN LATERAL (SELECT kind FROM credit_end
+LEFT JOIN LATERAL (SELECT kind, for_good FROM credit_end
                    WHERE (credit_end.book_id, credit_end.grant_id) = (credit_grant.book_id, credit_grant.grant_id)
-                  ) AS credit_end ON true
+                   ORDER BY for_good DESC LIMIT 1) AS credit_end ON true
 CROSS JOIN LATERAL account_sums(book_id, account_id, (SELECT transaction_order())) AS owed
 WHERE book_id = $1 AND grant_id = ANY ($2::uuid[])
 ORDER BY grant_id
@@ -179,4 +178,31 @@ WHERE book_id = $1 AND transfer_id = ANY ($2::uuid[])
 SELECT credit_use.invoice_id, grant_id, asset.code, position, credit_use.amount, quantity, credit_use.transfer_id
 FROM credit_use JOIN credit_grant USING (book_id, grant_id) JOIN asset USING (book_id, asset_id)
 WHERE book_id = $1 AND credit_use.invoice_id = ANY ($2::uuid[])
+  AND (position IS NOT NULL  -- what repays an invoice after its issue is no part of what it says
+       OR EXISTS (SELECT FROM invoice_issue AS issue
+                  WHERE issue.book_id = $1 AND issue.invoice_id = credit_use.invoice_id
+                    AND issue.transaction_id = credit_use.transaction_id))
 ORDER BY 1, position NULLS FIRST, credit_use.transaction_id, priority, expires_at, grant_id
+
+-- name: any_units_used
+SELECT EXISTS (SELECT FROM credit_use WHERE book_id = $1 AND position IS NOT NULL)
+
+-- name: is_alone
+SELECT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND classid = 4 AND objid::bigint = $1::integer AND objsubid = 2 AND pid = pg_backend_pid()
+      AND mode = 'ExclusiveLock' AND granted)
+
+-- name: watch_expiry_again
+INSERT INTO credit_expiry (book_id, expires_at, grant_id)
+SELECT book_id, expires_at, grant_id FROM credit_grant
+WHERE book_id = $1 AND grant_id = ANY ($2::uuid[]) AND expires_at IS NOT NULL
+  AND NOT EXISTS (SELECT FROM credit_end
+                  WHERE (credit_end.book_id, credit_end.grant_id) = (credit_grant.book_id, credit_grant.grant_id)
+                    AND for_good)
+ON CONFLICT DO NOTHING
+
+-- name: name_wallet
+SELECT ref, asset.code FROM customer, asset
+WHERE customer.book_id = $1 AND customer_id = $2 AND asset.book_id = $1 AND asset_id = $3

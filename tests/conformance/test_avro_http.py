@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import socket
+import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,9 +18,9 @@ import pytest_asyncio
 
 from tallystick import __version__
 from tallystick.api.avro.answer_calls import Calls
-from tallystick.api.avro.over_sockets import AvroOverSockets
+from tallystick.api.avro.over_sockets import STRANGERS_BYTES, AvroOverSockets
+from tallystick.api.recognise import Recogniser, RefusalBook
 from tallystick.api.rest.app import RestApp, make_app
-from tallystick.api.rest.recognise import Recogniser, RefusalBook
 from tests.conformance.avro_client import (
     HANDSHAKE_RESPONSE,
     AvroClient,
@@ -169,10 +170,73 @@ async def on_sockets(house: House, **bounds: Any) -> AsyncIterator[int]:  # noqa
             await door.stop()
 
 
+async def test_a_stranger_is_not_waited_for(house: House, rest: Rest) -> None:
+    """Who shows no key is hung up on soon, whatever else it says; who has shown one may rest."""
+    key = (await rest.new_key("*")).key
+    async with on_sockets(house, strangers_seconds=0.3) as port:
+        silent, chatting, known = [await NettyClient.connect(port) for _ in range(3)]
+        await known.shake(key)
+        chatting.send(0, handshake(chatting.sides, bytes(16), tell=True), call_of(chatting.sides, "", {}))
+        await chatting.receive()
+        assert await silent.ended() == b""
+        assert await chatting.ended() == b""
+        assert await known.call("version", {}) == __version__
+        known.close()
+
+
+@pytest.mark.parametrize("shown", ["", "Bearer tsk_nobodys"])
+async def test_no_more_of_a_message_than_its_head_is_read_from_a_stranger(house: House, shown: str) -> None:
+    """A key stands at the head, so that strangers need no room, and one who has none is told so at once."""
+    async with on_sockets(house) as port:
+        client = await NettyClient.connect(port)
+        head = handshake(client.sides, bytes(16), tell=True, meta={"authorization": shown.encode()})
+        client.writer.write(struct.pack(">iII", 7, 1, 8_000_000) + head.ljust(STRANGERS_BYTES, b"\0"))
+        serial, answer = await client.receive()
+        assert serial == 7
+        assert (b"security.key_invalid" if shown else b"security.key_missing") in answer
+        assert await client.ended() == b""
+
+
+@pytest.mark.parametrize("in_handshake", [True, False])
+async def test_a_first_call_that_shows_its_key_may_be_as_large_as_any(
+    house: House, rest: Rest, *, in_handshake: bool
+) -> None:
+    """Clients send their first call together with the handshake; the key stands in either's metadata."""
+    meta = {"authorization": f"Bearer {(await rest.new_key('*')).key}".encode()}
+    async with on_sockets(house) as port:
+        client = await NettyClient.connect(port)
+        shaking = handshake(client.sides, bytes(16), tell=True, meta=meta if in_handshake else None)
+        request = {"source": "x", "events": [as_avro(event(one)) for one in range(2000)], "message_id": None}
+        call = call_of(client.sides, "record", request, None if in_handshake else meta)
+        assert len(call) > STRANGERS_BYTES
+        client.send(1, shaking + call)
+        _, answer = await client.receive()
+        source = io.BytesIO(answer)
+        fastavro.schemaless_reader(source, HANDSHAKE_RESPONSE, None)
+        assert read_answer(client.sides, "record", source)[0]["accepted"] == 2000
+        client.close()
+
+
+async def test_strangers_give_way_to_whoever_comes(house: House, rest: Rest) -> None:
+    """They can take every connection, and keep nobody out who has a key."""
+    key = (await rest.new_key("*")).key
+    async with on_sockets(house, most_connections=3) as port:
+        known = await NettyClient.connect(port)
+        await known.shake(key)
+        strangers = [await NettyClient.connect(port) for _ in range(4)]
+        assert [await one.ended() for one in strangers[:2]] == [b"", b""]
+        late = await NettyClient.connect(port)
+        await late.shake(key)
+        for client in (known, late):
+            assert await client.call("version", {}) == __version__
+        for client in (known, late, *strangers):
+            client.close()
+
+
 async def test_slow_connections_are_ended(house: House, rest: Rest) -> None:
     """One that does not shake hands, and one that stops in the middle of a message; one at rest is left alone."""
     key = (await rest.new_key("*")).key
-    async with on_sockets(house, seconds=0.2) as port:
+    async with on_sockets(house, seconds=0.2, strangers_seconds=0.2) as port:
         quiet, rested, slow = [await NettyClient.connect(port) for _ in range(3)]
         await rested.shake(key)
         await slow.shake(key)

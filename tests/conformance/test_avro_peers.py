@@ -3,11 +3,8 @@
 import asyncio
 import copy
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.installed_avsc import installed_avsc
 from tests.scenarios.serving_up import KEY, SECONDS, own_directory, port_of, up
 
 PEERS = Path(__file__).parent / "avro_peers"
@@ -30,29 +28,8 @@ CALLS = 50
 
 @pytest.fixture(scope="session")
 def avsc() -> Path:
-    """Return a directory with avsc in it, pinned by its hash; installed once, and again when the pin changes."""
-    pinned = PEERS / "package-lock.json"
-    integrity = json.loads(pinned.read_text(encoding="utf-8"))["packages"]["node_modules/avsc"]["integrity"]
-    cache = ROOT / ".cache" / f"avro-peers-{integrity[-12:].replace('/', '_').rstrip('=')}"
-    if not cache.exists():
-        _install(cache)
-    return cache
-
-
-def _install(cache: Path) -> None:
-    for tool in ("node", "npm"):
-        assert shutil.which(tool), f"{tool} is missing: the peers of Avro RPC are tested with it (.ci/run installs it)"
-    cache.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache.parent) as made:
-        home = Path(made) / "home"
-        home.mkdir()
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(PEERS / name, home)
-        command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=2"]
-        installed = subprocess.run(command, cwd=home, env=os.environ, capture_output=True, text=True, check=False)
-        assert installed.returncode == 0, installed.stderr[-1000:]
-        if not cache.exists():
-            home.rename(cache)
+    """Return a directory with avsc in it."""
+    return installed_avsc()
 
 
 @dataclass(frozen=True, slots=True)

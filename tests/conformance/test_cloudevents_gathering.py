@@ -41,6 +41,13 @@ class Watched:
             while sum(len(queue.waiting) + queue.under_way for queue in queues.values()) < count:  # noqa: ASYNC110 - nobody is told of those that wait
                 await asyncio.sleep(0)
 
+    async def all_are_through(self) -> None:
+        """Wait until no event waits or is under way."""
+        assert self.app is not None
+        async with asyncio.timeout(10):
+            while self.app.events.gatherer._queues:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0)
+
     async def verb(self, call: Call, request: Any) -> object:  # noqa: ANN401 - the operation's own input
         """Look at the message, wait until it is let go, and do what is always done."""
         self.messages.append(request.events.ids)
@@ -160,4 +167,5 @@ async def test_whoever_hangs_up_before_the_answer_finds_the_event_known(rest: Re
             await watched.has_arrived(2)
         watched.let_go.set()
         assert (await first).json()["status"] == "accepted"
+        await watched.all_are_through()
         assert (await send(client, cloud_event("unheard"))).json()["status"] == "known"

@@ -72,20 +72,24 @@ async def test_an_amount_is_a_positive_integer_of_minor_units(rest: Rest) -> Non
 async def test_a_body_that_is_no_input_is_refused_with_the_reason(rest: Rest) -> None:
     """Not JSON, not UTF-8 (with the byte), too deep, another shape: never a failure of the server."""
     wrong: list[tuple[bytes, str | None, str]] = [
-        (b"", "id", "missing required field"),
-        (b"{}", "id", "missing required field"),
-        (b"[]", None, "Expected `object`"),
+        (b"", "id", "required"),
+        (b"{}", "id", "required"),
+        (b"[]", None, "Expected an object"),
         (b"nonsense", None, "not JSON"),
         (b'{"id": ', None, "not JSON"),
-        (b"{} {}", "id", "missing required field"),
+        (b"{} {}", "id", "required"),
         (b'{"debit": "caf\xe9"}', None, "byte 14"),
         (b'{"caf\xe9": 1}', None, "byte 5"),
         (b"\x1f\x8b\x08\x00binary", None, "not UTF-8: byte 1"),
         (b'{"debit": "\\ud800"}', None, "not JSON"),
-        (b"[" * 100_000, None, "Expected `object`"),
-        (b'{"debit": ' + b"[" * 100_000, "debit", "Expected `str | null`"),
-        (b'{"x": ' * 100_000, "x", "unknown field"),
-        (b'{"id": 1, "id": 2}', "id", "Expected `uuid`"),
+        (b"[" * 100_000, None, "Expected an object"),
+        (
+            b'{"debit": ' + b"[" * 100_000,
+            "debit",
+            "Expected text of 1 to 255 characters without control characters or null",
+        ),
+        (b'{"x": ' * 100_000, "x", "no such field"),
+        (b'{"id": 1, "id": 2}', "id", "Expected a UUID"),
     ]
     for body, field, detail in wrong:
         answer = await rest.send("/transfers", body)

@@ -1,11 +1,22 @@
-"""A process that draws on limited accounts with everything there is: ``python -m tests.db.drawing_process URL SEED``."""
+"""
+A process that draws on limited accounts: ``python -m tests.db.drawing_process URL SEED`` on accounts, with all there is.
+
+``python -m tests.db.drawing_process URL 2024-02-01T00:00:00+00:00`` bills the subscriptions of ``main`` until then, which
+draws on wallets. It tells each chunk when it is committed, and goes on when it is told a line.
+"""
 
 import asyncio
+import datetime as dt
 import random
 import sys
 
+from tallystick.clock import FixedClock
 from tallystick.db.connect import open_pool
 from tallystick.ledger.model import Status
+from tallystick.operations.run import Operations
+from tallystick.operations.subscription_run import run_subscriptions
+from tallystick.operations.table import TABLE
+from tallystick.security.model import OPERATOR
 from tests.db.posting import Ledgerful, open_ledger
 from tests.db.tables import Table
 
@@ -43,6 +54,20 @@ async def draw(ledger: Ledgerful, chance: random.Random, name: str) -> None:
         sys.stdout.write("".join(f"{Status(status).name}\n" for status in outcomes.statuses.tolist()))
 
 
+def _tell(stage: str, done: int) -> None:
+    """Say what is committed, and wait."""
+    sys.stdout.write(f"{stage} {done}\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+
+
+async def bill(url: str, until: dt.datetime) -> None:
+    """Bill all that is due."""
+    pool = await open_pool(url, size=1)
+    await run_subscriptions(Operations(pool, FixedClock(until), TABLE), OPERATOR, "main", until, progress=_tell)
+    await pool.close()
+
+
 async def main(url: str, seed: str) -> None:
     """Draw with several tasks at once."""
     pool = await open_pool(url, size=TASKS)
@@ -55,4 +80,6 @@ async def main(url: str, seed: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    asyncio.run(
+        bill(sys.argv[1], dt.datetime.fromisoformat(sys.argv[2])) if ":" in sys.argv[2] else main(*sys.argv[1:3])
+    )

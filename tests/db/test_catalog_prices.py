@@ -46,7 +46,7 @@ BAD_PRICES: list[tuple[dict[str, Any], str, str | None]] = [
     ({"effective_at": "2015-05-01T00:00:00"}, "invalid_input", "effective_at"),
     ({"effective_at": "soon"}, "invalid_input", "effective_at"),
     ({"charge": "Requests!"}, "invalid_input", "charge"),
-    ({"colour": "red"}, "invalid_input", None),
+    ({"colour": "red"}, "invalid_input", "colour"),
 ]
 
 

@@ -1,5 +1,6 @@
 """Drafts: what usage comes to at the prices in force."""
 
+import asyncio
 import datetime as dt
 import uuid
 from typing import Any
@@ -9,12 +10,14 @@ import pytest
 
 from tallystick.clock import FixedClock
 from tallystick.invoicing.draft import UsageNotSettled
+from tallystick.ledger.books import find_book
 from tallystick.operations.invoicing_month import run_month
 from tallystick.operations.run import Operations
 from tallystick.operations.table import TABLE
 from tallystick.security.model import OPERATOR
 from tests.conftest import House
 from tests.db.priced_usage import ask, meter_requests, price, refusal_of, use, use_in_may
+from tests.db.subscribed import flat, plan_content
 
 FLAT: dict[str, Any] = {"charge": "base", "name": "Base fee", "meter": None, "price": {"model": "flat", "amount": "5"}}
 
@@ -265,6 +268,29 @@ async def test_usage_behind_an_open_transaction_is_not_left_out(house: House, ow
         assert await refusal_of(house, "invoicing.draft", **named) == refused
     await ask(house, "invoicing.draft", month="2015-05")
     assert [(one.customer, one.total) for one in await _invoices(house)] == [("ada", 200), ("bob", 100)]
+
+
+@pytest.mark.parametrize("by", ["a price", "a plan"])
+async def test_a_price_waits_for_a_draft_before_it_takes_its_place(
+    house: House, owner: asyncpg.Connection, by: str
+) -> None:
+    """Set while a draft of the product is made, it is ordered behind the draft, which has not seen it."""
+    await meter_requests(house)
+    book_id = (await find_book(owner, "main")).book_id
+    waiting = "FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND NOT granted"
+    async with owner.transaction():
+        await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended('tallystick.drafts.api', $1))", book_id)
+        if by == "a plan":
+            content = plan_content(flat("base", "5"))
+            setting = ask(house, "plans.set_version", plan="api", effective_at="2015-05-01T00:00:00Z", content=content)
+        else:
+            setting = price(house, "1.00")
+        task = asyncio.create_task(setting)
+        async with asyncio.timeout(30):
+            while not await house.operations.pool.fetchval(f"SELECT count(*) {waiting}"):  # noqa: ASYNC110 - nothing tells us
+                await asyncio.sleep(0.01)
+        assert await house.operations.pool.fetchval(f"SELECT count(backend_xid) {waiting}") == 0
+    await task
 
 
 async def test_an_open_transaction_holds_nothing_up_that_it_does_not_touch(

@@ -396,7 +396,8 @@ def test_recipes_keep_their_numbers() -> None:
     """The numbers of reasons are in the leaves of the log, so they never change."""
     assert {reason.name: reason.value for reason in Reason} == {
         "TRANSFER": 1, "INVOICE_ISSUE": 2, "PAYMENT_SETTLE": 3, "SWEEP": 4, "REVERSAL": 5, "HOLD": 6, "CAPTURE": 7,
-        "RELEASE": 8, "EXPIRE": 9, "EXCHANGE": 10, "CREDIT_GRANT": 11, "CREDIT_USE": 12,
-        "CREDIT_EXPIRE": 13, "CREDIT_VOID": 14, "DEPOSIT": 32, "WITHDRAWAL": 33, "PAYMENT": 34, "FEE": 35,
+        "RELEASE": 8, "EXPIRE": 9, "EXCHANGE": 10, "CREDIT_GRANT": 11, "CREDIT_USE": 12, "CREDIT_RETURN": 21,
+        "CREDIT_EXPIRE": 13, "CREDIT_VOID": 14, "INVOICE_CREDIT": 15, "INVOICE_VOID": 16, "INVOICE_WRITE_OFF": 17,
+        "REPAYMENT_RECEIVE": 18, "REPAYMENT_ALLOCATE": 19, "REPAYMENT_REFUND": 20, "DEPOSIT": 32, "WITHDRAWAL": 33, "PAYMENT": 34, "FEE": 35,
         "INTEREST": 36, "REFUND": 37, "ADJUSTMENT": 38, "OPENING": 39,
     }  # fmt: skip

@@ -20,6 +20,8 @@ from tallystick.lineage.trace import UnknownId, UnknownMessage
 from tests.conftest import House
 from tests.db.credited import make_credit_of_every_kind
 from tests.db.priced_usage import ask, meter_requests, price, use
+from tests.db.repaid import make_repayments_of_every_kind
+from tests.db.requested import make_invoice_of_every_kind
 from tests.db.subscribed import make_subscription_of_every_kind
 from tests.db.test_schema import every_query
 from tests.scenarios.paying import Shop, open_shop
@@ -42,6 +44,8 @@ async def shop(house: House, tmp_path: Path) -> AsyncIterator[Shop]:
         await make_usage_of_every_kind(house)
         await make_subscription_of_every_kind(house)
         await make_credit_of_every_kind(house)
+        await make_invoice_of_every_kind(house)
+        await make_repayments_of_every_kind(house)
         yield opened
 
 
@@ -90,7 +94,8 @@ async def test_every_table_that_names_a_transaction_is_traced(owner: asyncpg.Con
     traced_tables = [table for kind in KINDS for table in (kind.table, *kind.beside)]
     assert len(traced_tables) == len(set(traced_tables))
     assert named - {*traced_tables} == NO_RECORDS.keys()
-    assert {*traced_tables} - named == {"invoice_line"}, "a line is found from its invoice, which names the transaction"
+    lines = {"invoice_line", "credit_note_line", "credit_note_tax"}
+    assert {*traced_tables} - named == lines, "a line is found from its invoice, which names the transaction"
 
 
 async def test_every_record_is_found_from_its_message(shop: Shop, owner: asyncpg.Connection) -> None:
@@ -134,7 +139,15 @@ async def test_a_usage_event_leads_forward_to_the_receipt(shop: Shop, owner: asy
         shop.invoice.customer,
     )
     found = await traced(shop, event)
-    assert list(kinds_of(found.forward)) == ["line", "draft", "invoice", "payment", "payment_step", "receipt"]
+    assert list(kinds_of(found.forward)) == [
+        "line",
+        "draft",
+        "invoice",
+        "payment",
+        "payment_step",
+        "receipt",
+        "invoice_state",
+    ]
 
 
 async def test_a_line_shows_the_usage_that_it_counted_and_no_other(house: House) -> None:
@@ -200,6 +213,7 @@ async def test_what_is_told_can_be_traced(shop: Shop, owner: asyncpg.Connection)
             told.update({link.record.id: group.kind for link in group.items})
     steps = {
         "draft": "invoice",
+        "invoice_state": "invoice",
         "billing_zone": "plan",
         "subscription_revision": "subscription",
         "subscription_bill": "subscription",
@@ -212,6 +226,8 @@ async def test_what_is_told_can_be_traced(shop: Shop, owner: asyncpg.Connection)
         "credit_use": "transfer",
         "credit_end": "credit_grant",
         "wallet_low": "message",
+        "debit_agreement": "message",
+        "charge_outcome": "charge",
         "tax_rate": "message",
         "tax_customer": "message",
         "usage_correction": "message",

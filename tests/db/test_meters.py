@@ -1,6 +1,7 @@
 """What meters read: every aggregation, exactly, with filters, corrections and the order of transactions."""
 
 import datetime as dt
+import random
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,14 @@ import pytest
 
 from tallystick.catalog.declared import declared_dimensions
 from tallystick.periods import Period, month
-from tallystick.usage.aggregate import Aggregate, MeterQuery, aggregate, customers_with_usage, divide_by_unit
+from tallystick.usage.aggregate import (
+    Aggregate,
+    MeterQuery,
+    aggregate,
+    aggregate_all,
+    customers_with_usage,
+    divide_by_unit,
+)
 from tests.conftest import House
 from tests.db.stored_usage import Row, StoredUsage
 
@@ -242,3 +250,35 @@ def test_aggregates_compare_by_value() -> None:
     """A reading is a number, however it is written."""
     assert Aggregate(1, Decimal("1.0")) == Aggregate(1, Decimal(1))
     assert MAY.end_at - MAY.start_at == dt.timedelta(days=31)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_meters_read_together_read_what_each_reads_alone(usage: StoredUsage, seed: int) -> None:
+    """However many count and add up the same events, with what was taken back, amended or lacks a quantity."""
+    chance = random.Random(seed)
+    names = ["a", "b", "c", "d", "e"]
+
+    def row() -> Row:
+        some: dict[str, int | str] = {
+            name: chance.randrange(100) if chance.randrange(2) else f"0.{chance.randrange(1, 99)}"
+            for name in chance.sample(names, chance.randrange(4))
+        }
+        user = {"user": chance.choice("xyz")} if chance.randrange(2) else {}
+        return Row(chance.choice("pqr"), f"2015-0{chance.choice('56')}-02T00:00:00Z", some, user)
+
+    keys = await usage.put(*(row() for _ in range(60)))
+    for key in chance.sample(keys, 15):
+        if chance.randrange(2):
+            await usage.void(key)
+        else:
+            await usage.amend(key, Row(usage.rows[key].customer, usage.rows[key].at, row().quantities))
+    through = await usage.horizon()
+    await usage.put(*(row() for _ in range(9)))
+    meters = [MeterQuery("http.request", "count"), USERS, MAX]
+    meters += [MeterQuery("http.request", "sum", name) for name in names]
+    meters += [MeterQuery("http.request", "sum", name, filters={"user": ["x", "y"]}) for name in names[:2]]
+    asked = [(meter, period) for period in (MAY, month("2015-06")) for meter in [*meters, meters[0]]]
+    customers = list((await usage.customer_ids()).values())
+    alone = [await aggregate(usage.connection, 1, customers, *one, through) for one in asked]
+    assert await aggregate_all(usage.connection, 1, customers, asked, through) == alone
+    assert sum(map(len, alone)) > 40

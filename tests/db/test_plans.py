@@ -24,6 +24,7 @@ BAD_CONTENT: list[tuple[dict[str, Any], str, str | None]] = [
     ({"zone": "localtime"}, "plans.invalid", "content.zone"),
     ({"asset": "EUR"}, "ledger.unknown_asset", "content.asset"),
     ({"asset": "XXX"}, "ledger.unknown_asset", "content.asset"),
+    ({"asset": "XXX", "phases": [{"name": "free", "charges": []}]}, "ledger.unknown_asset", "content.asset"),
     ({"extends": "nobody"}, "plans.unknown", "content.extends"),
     ({"extends": "pro"}, "plans.cyclic", "content.extends"),
     ({"phases": []}, "invalid_input", "content.phases"),
@@ -40,7 +41,7 @@ BAD_CONTENT: list[tuple[dict[str, Any], str, str | None]] = [
     ({"phases": [PHASE | {"length": {"days": 1}}, PHASE]}, "plans.invalid", "content.phases[1].name"),
     ({"phases": [PHASE | {"minimum": "-1"}]}, "invalid_input", "content.phases[0].minimum"),
     ({"phases": [PHASE | {"minimum": "2", "maximum": "1"}]}, "plans.invalid", "content.phases[0].maximum"),
-    ({"colour": "blue"}, "invalid_input", "content"),
+    ({"colour": "blue"}, "invalid_input", "content.colour"),
 ]
 
 BAD_CHARGES: list[tuple[list[dict[str, Any]], str, str | None]] = [

@@ -21,7 +21,7 @@ BAD: list[tuple[dict[str, Any], str, str | None]] = [
     (OF_PRICE | {"asset": "XQZ"}, "invalid_input", "asset"),
     (OF_PRICE | {"asset": "XAU"}, "invalid_input", "asset"),
     (OF_PRICE | MAY, "invalid_input", "start_at"),
-    (OF_PRICE | {"colour": "red"}, "invalid_input", None),
+    (OF_PRICE | {"colour": "red"}, "invalid_input", "colour"),
     (OF_PRICE | {"price": {"model": "per_unit", "rate": 0.1}}, "rating.invalid_price", "price.rate"),
     (OF_PRICE | {"price": {"model": "volume", "tiers": []}}, "rating.invalid_price", "price.tiers"),
     (OF_PRICE | {"quantities": []}, "invalid_input", "quantities"),
@@ -41,6 +41,8 @@ BAD: list[tuple[dict[str, Any], str, str | None]] = [
     (OF_PRICE | {"quantities": [{"quantity": 1, "share": "-1/2"}]}, "invalid_input", "quantities[0].share"),
     (OF_PRICE | {"quantities": [{"quantity": 1, "share": "0.5"}]}, "invalid_input", "quantities[0].share"),
     (OF_PRICE | {"quantities": [{"quantity": 1, "share": "1/0"}]}, "rating.invalid_share", "quantities[0].share"),
+    (OF_PRICE | {"quantities": [{"quantity": 1, "share": "3/2"}]}, "rating.invalid_share", "quantities[0].share"),
+    (OF_PRICE | {"quantities": [{"quantity": 1, "share": "0"}]}, "rating.invalid_share", "quantities[0].share"),
     (OF_PRICE | {"price": FEE}, "rating.transactions_needed", "quantities[0].events"),
     (
         OF_PRICE | {"price": FEE, "quantities": [{"transactions": ["1", "x"]}]},

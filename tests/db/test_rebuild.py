@@ -19,15 +19,19 @@ from tallystick.ids import uuid7
 from tallystick.ledger.books import find_book
 from tallystick.ledger.seal import lead
 from tallystick.operations.import_transfers import import_transfers
-from tallystick.operations.model import Call
+from tallystick.operations.model import Call, Operation
 from tallystick.operations.rebuild import rebuild
 from tallystick.operations.run import Operations
+from tallystick.operations.work_alerts import raise_alerts
 from tallystick.rebuild.model import Rebuilt
 from tallystick.rebuild.open_twin import TwinNotEmpty, made_database
 from tallystick.security.model import OPERATOR, SYSTEM
 from tests.conftest import House, url_of
 from tests.db.posting import ORIGIN, SIGNER, seal_all
 from tests.db.priced_usage import meter_requests, price, use_in_may
+from tests.db.requested import make_invoice_of_every_kind
+from tests.db.telling import worker
+from tests.db.test_parties import BERLIN, SELLER
 from tests.scenarios.paying import open_shop
 
 
@@ -240,6 +244,31 @@ async def test_a_shop_comes_out_the_same(
     assert found.customers == await owner.fetchval("SELECT count(*) FROM customer")
 
 
+async def test_who_is_told_of_what_comes_out_the_same(
+    house: House, server: EmbeddedServer, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """Events, endpoints, rules, alerts and parties: the same again, and nobody is told a second time."""
+    worker(house.operations, tmp_path)
+    endpoint = {"endpoint_id": str((await house.do("webhooks.set_endpoint", url="https://example.com/x")).endpoint_id)}
+    await make_invoice_of_every_kind(house)
+    await house.do("webhooks.set_endpoint", url="https://example.com/y", types=["invoice.paid"], **endpoint)
+    await house.do("webhooks.rotate_secret", **endpoint)
+    await house.do("webhooks.test", **endpoint)
+    await house.do("webhooks.replay", start_at="2000-01-01T00:00:00Z", **endpoint)
+    await house.do("webhooks.disable", **endpoint)
+    await attempt(house, "webhooks.test", **endpoint)
+    await house.do("webhooks.enable", skip=True, **endpoint)
+    await house.do("parties.set", **SELLER)
+    await house.do("parties.set", customer="zoe", **BERLIN)
+    await house.do("alerts.set_rule", rule="large", kind="event_amount", types=["repayment.received"], asset="USD",
+                   threshold="10")  # fmt: skip
+    await house.do("repayments.receive", customer="zoe", asset="USD", amount=11, channel="cash", reference="r")
+    assert await raise_alerts(house.operations, "main", 1) == 1
+    for table in ("event", "webhook_endpoint", "alert_rule", "alert", "party"):
+        assert await owner.fetchval(f"SELECT count(*) FROM {table}") > 0
+    assert said(await rebuilt(house, server)) == ""
+
+
 async def test_usage_that_its_message_did_not_bring_is_named(
     house: House, server: EmbeddedServer, owner: asyncpg.Connection
 ) -> None:
@@ -264,7 +293,8 @@ class Slow:
 def slow(house: House, name: str) -> Slow:
     """Make *name* slow to commit."""
     operation = house.operations.table[name]
-    made = Slow(Operations(house.operations.pool, house.operations.clock, {}))
+    table: dict[str, Operation] = {}
+    made = Slow(Operations(house.operations.pool, house.operations.clock, table))
 
     async def verb(call: Call, request: object) -> object:
         assert operation.verb is not None
@@ -273,7 +303,7 @@ def slow(house: House, name: str) -> Slow:
         await made.go_on.wait()
         return answer
 
-    made.operations.table[name] = replace(operation, verb=verb)
+    table[name] = replace(operation, verb=verb)
     return made
 
 
@@ -309,6 +339,30 @@ async def test_usage_that_came_beside_a_draft_stays_late(house: House, server: E
     reporter.go_on.set()
     await reporting
     assert (await house.do("invoicing.late_usage", month="2015-05")).events == 1
+    assert said(await rebuilt(house, server)) == ""
+
+
+async def test_drafts_of_one_product_beside_each_other_come_out_the_same(
+    house: House, owner: asyncpg.Connection, server: EmbeddedServer
+) -> None:
+    """Whoever waits for another has no place in the order yet: who wrote the invoice is ordered before who found it there."""
+    await meter_requests(house)
+    await price(house, "0.25")
+    await use_in_may(house, 1)
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE NOT granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    in_order = "SELECT count(backend_xid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE invoice IN SHARE ROW EXCLUSIVE MODE")
+        drafts = [asyncio.create_task(house.do("invoicing.draft", month="2015-05")) for _ in range(3)]
+        async with asyncio.timeout(20):
+            while await owner.fetchval(waiting) < len(drafts):  # noqa: ASYNC110 - only the server knows who waits
+                await asyncio.sleep(0.01)
+        assert await owner.fetchval(in_order) == 1
+    drafted = await asyncio.gather(*drafts)
+    assert sorted((one.drafted, one.known) for one in drafted) == [(0, 1), (0, 1), (1, 0)]
     assert said(await rebuilt(house, server)) == ""
 
 
@@ -349,10 +403,12 @@ async def test_the_database_made_for_it_is_gone(
     house: House, server: EmbeddedServer, owner: asyncpg.Connection
 ) -> None:
     """Nothing is left on the server, also when it ends in a fault."""
+    twins = "SELECT array_agg(datname ORDER BY datname) FROM pg_database WHERE datname LIKE 'rebuild%'"
+    before = await owner.fetchval(twins)
     with pytest.raises(TallystickError, match="no book elsewhere"):
         async with made_database(url_of(server, "postgres")) as url:
             await rebuild(house.operations, "elsewhere", url, lambda *_: None)
-    assert await owner.fetchval("SELECT count(*) FROM pg_database WHERE datname LIKE 'rebuild%'") == 0
+    assert await owner.fetchval(twins) == before
 
 
 async def test_corrected_usage_and_its_adjustments_come_out_the_same(house: House, server: EmbeddedServer) -> None:

@@ -32,7 +32,7 @@ BAD_SUBSCRIPTIONS: list[tuple[dict[str, Any], str, str | None]] = [
     ({"id": "x" * 129}, "invalid_input", "id"),
     ({"id": "a\0b"}, "invalid_input", "id"),
     ({"customer": ""}, "invalid_input", "customer"),
-    ({"colour": "blue"}, "invalid_input", None),
+    ({"colour": "blue"}, "invalid_input", "colour"),
 ]
 
 

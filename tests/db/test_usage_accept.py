@@ -1,6 +1,5 @@
 """Recording usage: each event judged by itself, kept once, and answered."""
 
-import uuid
 from typing import Any, cast
 
 import asyncpg
@@ -106,6 +105,17 @@ async def test_another_event_under_a_known_id_is_a_conflict(
     assert await owner.fetchval("SELECT count(*) FROM customer") == 1
 
 
+async def test_that_an_event_is_not_billable_is_kept_once_for_each_reason(
+    house: House, owner: asyncpg.Connection
+) -> None:
+    """Whoever sends it again, in the same message or another, gets the same answer and adds nothing."""
+    failed, elsewhere = event("x", status=404), event("x", status=200, resource="*")
+    for sent in ([failed], [failed, failed], [elsewhere], [failed], [elsewhere, elsewhere]):
+        assert (await record(house, *sent)).not_billable == len(sent)
+    kept = await owner.fetch("SELECT reason FROM usage_not_billable ORDER BY reason")
+    assert [row["reason"] for row in kept] == ["not_a_resource", "status_not_billable"]
+
+
 async def test_what_is_not_billable_is_told_why_and_leaves_nothing(house: House, owner: asyncpg.Connection) -> None:
     """Neither the event nor its customer is kept."""
     answer = await record(
@@ -127,8 +137,8 @@ HOSTILE: list[tuple[object, str | None, str]] = [
     (event("x", at="2015-05-17T10:05:03"), "at", "time zone"),
     (event("x", at="9999-12-31T23:59:59Z"), "at", "a day ahead"),
     (event("x", at="9999-12-31T23:59:59-10:00"), "at", "years 1970 to 9999"),
-    (event("x", at="yesterday"), "at", "does not fit"),
-    (event("x", at=5), "at", "does not fit"),
+    (event("x", at="yesterday"), "at", "must be an instant with its zone"),
+    (event("x", at=5), "at", "must be an instant with its zone"),
     (event("x", quantities={"bytes": -1}), "quantities.bytes", "negative"),
     (event("x", quantities={"bytes": "-1"}), "quantities.bytes", "not negative"),
     (event("x", quantities={"bytes": "NaN"}), "quantities.bytes", "a number"),
@@ -137,7 +147,7 @@ HOSTILE: list[tuple[object, str | None, str]] = [
     (event("x", quantities={"bytes": 10**30}), "quantities.bytes", "30 digits"),
     (event("x", quantities={"bytes": "9" * 100_000}), "quantities.bytes", "30 digits"),
     (event("x", quantities={"bytes": 1.5}), "quantities[...]", "decimal in a string"),
-    (event("x", quantities={"bytes": None}), "quantities[...]", "does not fit"),
+    (event("x", quantities={"bytes": None}), "quantities[...]", "must be a whole number or text"),
     (event("x", quantities={"a b": 1}), "quantities", "named by"),
     (event("x", quantities={f"q{number}": 1 for number in range(33)}), "quantities", "at most 32"),
     (event("x" * 256), "id", "255 characters"),
@@ -145,17 +155,17 @@ HOSTILE: list[tuple[object, str | None, str]] = [
     (event(""), "id", "255 characters"),
     (event("a\0b"), "id", "NUL"),
     (event("x", id=None), "id", "missing"),
-    (event("x", id=7), "id", "does not fit"),
+    (event("x", id=7), "id", "must be text"),
     (event("x", customer=""), "customer", "255 characters"),
     (event("x", customer="a\0"), "customer", "NUL"),
     (event("x", type="t" * 256), "type", "255 characters"),
     (event("x", status=1000), "status", "999"),
     (event("x", resource="/" * 70_000), "resource", "at most"),
-    (event("x", colour="red"), "the object", "colour"),
-    ({"id": "x"}, "the object", "customer"),
-    (7, "the object", "does not fit"),
-    (None, "the object", "does not fit"),
-    ([], "the object", "does not fit"),
+    (event("x", colour="red"), "colour", "is not known here"),
+    ({"id": "x"}, "customer", "is missing"),
+    (7, "the object", "must be an object"),
+    (None, "the object", "must be an object"),
+    ([], "the object", "must be an object"),
 ]
 
 
@@ -180,7 +190,7 @@ async def test_bad_events_cost_themselves_alone(house: House, owner: asyncpg.Con
         ({"source": "a", "events": []}, "events"),
         ({"source": "a", "events": [event()] * 5001}, "events"),
         ({"source": "a", "events": "all"}, "events"),
-        ({"source": "a", "events": [event()], "given": 1}, None),
+        ({"source": "a", "events": [event()], "given": 1}, "given"),
     ],
 )
 async def test_a_request_without_its_frame_is_refused_whole(
@@ -230,13 +240,18 @@ async def test_a_rule_that_cannot_be_used_is_not_set(house: House) -> None:
 
 
 async def test_usage_of_nobody_is_refused_by_the_store(house: House, owner: asyncpg.Connection) -> None:
-    """No row can name a customer that is not in its book, nor be changed or taken away."""
+    """No row can name a customer that is not in its book, alone or among thousands, nor be changed or taken away."""
     await record(house, event())
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await owner.execute(
-            "INSERT INTO usage_key SELECT $1, content, customer_id + 999, occurred_at, book_id FROM usage_key",
-            uuid.uuid4(),
+    for count in (1, 2_000):
+        many = (
+            "INSERT INTO usage_key SELECT gen_random_uuid(), content, "
+            "customer_id + CASE number WHEN $1 THEN $2 ELSE 0 END, occurred_at, book_id + CASE number WHEN $1 THEN $3 ELSE 0 END "
+            f"FROM usage_key, generate_series(1, {count}) AS number"
         )
+        for other_customer, other_book in ((999, 0), (0, 999)):
+            with pytest.raises(asyncpg.ForeignKeyViolationError):
+                await owner.execute(many, count, other_customer, other_book)
+        await owner.execute(many, count, 0, 0)
     for statement in ("UPDATE usage_event SET type = 'x'", "DELETE FROM usage_event", "TRUNCATE usage_event"):
         with pytest.raises(asyncpg.RestrictViolationError):
             await owner.execute(statement)

@@ -157,7 +157,7 @@ async def test_usage_comes_in_while_its_month_is_detached(house: House, owner: a
         for place in range(5):
             await record(house, (f"{n}-{place}", "2015-05-01T00:00:00Z"))
 
-    await asyncio.gather(*(report(n) for n in range(4)), ask(house, "usage.detach_month", **MAY))
+    await asyncio.gather(*(report(n) for n in range(4)), detach_folded(house.operations, OPERATOR, "main", "2015-05"))
     await ask(house, "usage.attach_month", **MAY)
     assert len(await all_rows(owner)) == 21
 
@@ -253,3 +253,24 @@ async def test_a_month_that_cannot_go_says_why_and_the_others_go(
         assert [(one.month, one.step, one.refused is None) for one in steps] == [
             ("2015-03", "detach", False), ("2015-04", "detach", True), ("2015-04", "export", True),
         ]  # fmt: skip
+
+
+async def test_a_month_is_detached_with_its_totals_or_not_at_all(house: House, owner: asyncpg.Connection) -> None:
+    """What nobody folded yet is folded by the one who detaches; while another folds, the month stays and can be tried again."""
+    await meter_requests(house)
+    await record(house, ("a", "2015-05-01T00:00:00Z"), ("b", "2015-05-31T00:00:00Z"))
+    asked = {"meter": "bytes", "start_at": "2015-05-01T00:00:00Z", "end_at": "2015-06-01T00:00:00Z"}
+    async with owner.transaction():
+        assert await owner.fetchval(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended('tallystick.usage_totals', 1))"
+        )  # as who folds
+        assert await refusal_of(house, "usage.detach_month", **MAY) == ("usage.month_not_folded", "month")
+        assert await states(house) == [("2015-05", None, "attached", 2)]
+    await ask(house, "usage.detach_month", **MAY)
+    (total,) = (await ask(house, "usage.totals", **asked)).items
+    assert (total.events, total.quantity) == (2, "1")
+
+    await record(house, ("late", "2015-05-02T00:00:00Z"))
+    await ask(house, "usage.detach_month", **MAY)
+    (total,) = (await ask(house, "usage.totals", **asked)).items
+    assert (total.events, total.quantity) == (3, "1.5")

@@ -1,6 +1,7 @@
 """Asking usage: what meters read, what a period adds up to, and the events page by page."""
 
 import datetime as dt
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -68,6 +69,30 @@ async def test_customers_with_usage_come_page_by_page(house: House, owner: async
     first = await customers_with_usage(owner, 1, MAY, EVER, 0, 2)
     second = await customers_with_usage(owner, 1, MAY, EVER, first[-1][0], 2)
     assert [*first, *second] == [(known[name], name) for name in "abc"]
+
+
+async def test_a_page_of_customers_costs_the_same_however_many_follow(house: House, owner: asyncpg.Connection) -> None:
+    """Right after an import, when nothing is known of how much there is, no more is read than the page shows."""
+    await record(house, ("a", "2015-05-10T00:00:00Z", {}))
+    await owner.execute(
+        "INSERT INTO customer (book_id, customer_id, ref, transaction_id, created_at) "
+        "SELECT 1, nextval('customer_number'), 'c' || number, transaction_order(), now() "
+        "FROM generate_series(1, 5000) AS number"
+    )
+    await owner.execute(
+        "INSERT INTO usage_event SELECT customer.customer_id, occurred_at, transaction_order(), gen_random_uuid(), 1, 0, 1, "
+        "type, source, 'n', '{}', NULL FROM usage_event, customer, generate_series(1, 3) WHERE ref <> 'a'"
+    )
+    plan = json.loads(
+        await owner.fetchval(
+            "EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT * FROM customers_with_usage("
+            "1, '2015-05-01Z', '2015-06-01Z', $1, 0, $1, '{}', 20)",
+            EVER,
+        )
+    )[0]["Plan"]
+    assert plan["Actual Rows"] == 20
+    read = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    assert read < 1_000, f"{read} pages were looked at for 20 customers"
 
 
 async def test_what_is_recorded_later_does_not_change_an_older_answer(house: House, owner: asyncpg.Connection) -> None:

@@ -302,6 +302,8 @@ async def test_a_wallet_that_falls_below_its_threshold_is_noticed_once(shop: Sho
     assert [one.balance for one in (await shop.do("wallets.low", customer=ADA)).items] == [100, 100]
     page = await shop.do("wallets.low", limit=1)
     assert [one.balance for one in (await shop.do("wallets.low", after=page.next)).items] == [100]
+    told = [one.subject for one in (await shop.do("events.list")).items if one.type == "balance.low"]
+    assert told == [f"customer/{ADA}"] * 2
     await shop.do("wallets.set_threshold", customer=ADA, asset="USD", threshold=None)
     await shop.do("wallets.void", id=await shop.grant(500), reason="not watched")
     assert len((await shop.do("wallets.low")).items) == 2
@@ -325,7 +327,7 @@ NONSENSE: list[tuple[str, dict[str, object], tuple[str, str | None]]] = [
     ("grant", {"charges": ["Not a code"]}, ("invalid_input", "charges[0]")),
     ("grant", {"meters": ["requests"]}, ("wallets.meter_not_bound", "meters[0]")),
     ("grant", {"id": uuid.uuid5(uuid.NAMESPACE_DNS, "x").hex, "amount": "1"}, ("invalid_input", "amount")),
-    ("grant", {"note": "more"}, ("invalid_input", None)),
+    ("grant", {"note": "more"}, ("invalid_input", "note")),
     ("bind_unit", {"asset": "USD", "meter": "requests"}, ("invalid_input", "asset")),
     ("bind_unit", {"asset": "NONE", "meter": "requests"}, ("ledger.unknown_asset", "asset")),
     ("bind_unit", {"asset": "UNITS", "meter": "nothing"}, ("catalog.unknown_meter", "meter")),

@@ -18,7 +18,7 @@ from tallystick.operations.run import Operations
 from tallystick.operations.work_wallets import expire_due
 from tallystick.rebuild.open_twin import made_database
 from tests.conftest import House, url_of
-from tests.db.priced_usage import meter_requests, price, use
+from tests.db.priced_usage import meter_requests, price
 
 START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 MONTHS = [f"2015-{number:02}" for number in range(1, 9)]
@@ -37,23 +37,30 @@ async def open_shop(house: House, chance: random.Random) -> tuple[House, FixedCl
     shop = House(Operations(house.operations.pool, clock, house.operations.table))
     await meter_requests(shop)
     await price(shop, "1", effective_at="2015-01-01T00:00:00Z")
-    events = [(who, f"{month}-{day:02}T12:00:00Z") for who in CUSTOMERS for month in MONTHS
-              for day in range(1, chance.randint(2, 6))]  # fmt: skip
-    await use(shop, events)
+    events = [
+        {"id": f"{month}-{who}-{day}", "customer": who, "at": f"{month}-{day:02}T12:00:00Z", "status": 200, "resource": "/x"}
+        for who in CUSTOMERS for month in MONTHS for day in range(1, chance.randint(2, 6))
+    ]  # fmt: skip
+    assert (await shop.do("usage.record", source="shop", events=events)).accepted == len(events)
     await shop.do("ledger.ensure_asset", asset="CALLS", exponent=0)
     await shop.do("wallets.bind_unit", asset="CALLS", meter="requests")
     for who in CUSTOMERS:
         await shop.do("wallets.set_threshold", customer=who, asset="USD", threshold=300)
+        await shop.do("wallets.grant", id=uuid7(), customer=who, asset="CALLS", amount=9)
     return shop, clock
 
 
 async def be_busy(shop: House, clock: FixedClock, chance: random.Random, months: list[str]) -> None:
-    """Grant, draft, issue, void and let expire, in any order; a refusal is as good an answer. Each has months of its own."""
+    """
+    Grant, draft, issue, void, let expire and take usage back, in any order; a refusal is as good an answer.
+
+    Each has months of its own.
+    """
     granted: list[Any] = []
     for _ in range(STEPS):
         month, asset = chance.choice(months), chance.choice(["USD", "USD", "CALLS"])
         try:
-            match chance.choice(["grant", "grant", "draft", "issue", "void", "expire"]):
+            match chance.choice(["grant", "grant", "draft", "draft", "issue", "void", "expire", "take back"]):
                 case "grant":
                     expires = clock.at + dt.timedelta(seconds=chance.randint(1, 20)) if chance.random() < 0.5 else None
                     granted.append(uuid7())
@@ -66,6 +73,9 @@ async def be_busy(shop: House, clock: FixedClock, chance: random.Random, months:
                     await shop.do("invoicing.draft", month=month)
                 case "issue":
                     await shop.do("invoicing.issue", month=month, limit=chance.randint(1, 4))
+                case "take back":
+                    taken = [{"id": f"{month}-{who}-1"} for who in CUSTOMERS]
+                    await shop.do("usage.void", source="shop", reason="a mistake", events=taken)
                 case "void":
                     await shop.do("wallets.void", id=chance.choice(granted or [uuid7()]), reason="why not")
                 case _:
@@ -107,6 +117,9 @@ async def audit(owner: asyncpg.Connection, shop: House) -> None:
             assert invoice.outstanding == invoice.total - paid == -moved[invoice.account]
         for line in invoice.lines:
             covered = sum(row["amount"] for row in uses if str(row["invoice_id"]) == str(invoice.id) and row["position"] == line.position)  # fmt: skip
+            if line.adjusts is not None:
+                assert int(line.detail.get("returned", "0")) == -covered
+                continue
             assert int(line.detail.get("covered", "0")) == covered
             assert line.amount == 100 * (int(line.quantity) - covered)
 
@@ -138,7 +151,7 @@ async def audit_low(owner: asyncpg.Connection) -> None:
 async def test_wallets_are_what_the_ledger_has_whatever_happens_at_once(
     house: House, owner: asyncpg.Connection, server: EmbeddedServer, seed: int
 ) -> None:
-    """Four tasks grant, draft, issue, void and let expire; nothing is spent twice, overdrawn or noticed wrongly."""
+    """Four tasks grant, draft, issue, void, let expire and take usage back; nothing is spent twice, overdrawn or noticed wrongly."""
     chance = random.Random(seed)
     shop, clock = await open_shop(house, chance)
     await asyncio.gather(
@@ -146,7 +159,8 @@ async def test_wallets_are_what_the_ledger_has_whatever_happens_at_once(
     )
     await audit(owner, shop)
     await audit_low(owner)
-    assert await owner.fetchval("SELECT count(*) FROM credit_use") > 0
+    assert await owner.fetchval("SELECT count(*) FROM credit_use WHERE amount > 0") > 0
+    assert await owner.fetchval("SELECT count(*) FROM credit_use WHERE amount < 0") > 0
     async with made_database(url_of(server, "postgres")) as url:
         rebuilt = await rebuild(shop.operations, "main", url, lambda *_: None)
     assert rebuilt.difference is None, rebuilt.difference.message

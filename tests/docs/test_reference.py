@@ -1,5 +1,9 @@
 """The reference pages are what the program says of itself."""
 
+from collections.abc import Iterator
+from typing import get_args, get_type_hints
+
+import msgspec
 import pytest
 
 from docs.generate import MEANINGS, PAGES, pages
@@ -34,3 +38,25 @@ def test_what_only_workers_do_is_not_offered() -> None:
     inner = [one.name for one in TABLE.values() if not one.route]
     assert inner
     assert [name for name in inner if f"\n## {name}\n" in WRITTEN["operations.md"]] == []
+
+
+def test_no_two_structs_of_the_operations_have_one_name() -> None:
+    """The reference and the contract know a struct by its name; of two, one would be told as the other."""
+    seen: dict[str, type] = {}
+    for operation in TABLE.values():
+        for struct in (operation.input, operation.output):
+            for name, one in _structs_of(struct):
+                assert seen.setdefault(name, one) is one or not one.__struct_fields__, (name, seen[name], one)
+
+
+def _structs_of(type_: object) -> Iterator[tuple[str, type[msgspec.Struct]]]:
+    waiting, known = [type_], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in known:
+            continue
+        known.add(id(one))
+        if isinstance(one, type) and issubclass(one, msgspec.Struct):
+            yield one.__name__, one
+            waiting.extend(get_type_hints(one, include_extras=True).values())
+        waiting.extend(get_args(one))

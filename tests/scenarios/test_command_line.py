@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.cli.run import faults_on_one_line
+from tallystick.cli.console import faults_on_one_line
 from tests.scenarios.serving_up import Said, tallystick
 
 SECRET = {"TALLYSTICK_POSTGRES_URL": "postgresql://u:pa/ss@127.0.0.1:1/x"}
@@ -54,6 +54,15 @@ async def test_input_that_is_no_input_is_told_on_a_line(database_url: str, tmp_p
         said = await tallystick("do", operation, given, data=tmp_path, TALLYSTICK_POSTGRES_URL=database_url)
         assert said.status == 1
         assert on_lines(said).endswith("invalid_input")
+
+
+async def test_a_negative_amount_is_told_as_one(tmp_path: Path) -> None:
+    """It is no option that nobody knows, and the store is not asked."""
+    said = await tallystick("wallet", "grant", "ada", "-5", "USD", data=tmp_path / "data")
+    assert said.status == 2
+    assert "amount" in said.err
+    assert "greater than or equal to 1" in said.err
+    assert not (tmp_path / "data").exists()
 
 
 def test_what_nobody_foresaw_is_one_line_without_its_words(capsys: pytest.CaptureFixture[str]) -> None:

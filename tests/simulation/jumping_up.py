@@ -2,11 +2,11 @@
 
 import sys
 
-import tallystick.main
+import tallystick.open_store
 from tallystick.cli.app import app
 from tests.simulation.clocks import JumpingClock
 
 if __name__ == "__main__":
     seed = sys.argv.pop(1)
-    setattr(tallystick.main, "SystemClock", lambda: JumpingClock(seed))  # noqa: B010 - where the process makes its clock
+    setattr(tallystick.open_store, "SystemClock", lambda: JumpingClock(seed))  # noqa: B010 - where the process makes its clock
     app()

@@ -1,5 +1,6 @@
 """Inputs read from requests, and routes found for them."""
 
+import datetime as dt
 from typing import Annotated
 
 import msgspec
@@ -18,6 +19,12 @@ class _Input(Input, frozen=True):
     name: str = ""
     sizes: list[Annotated[int, msgspec.Meta(ge=0)]] = msgspec.field(default_factory=list)
     exact: bool = False
+
+
+class _At(Input, frozen=True):
+    """An input that is an instant."""
+
+    at: Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
 
 async def _verb(_call: Call, _request: object) -> object:
@@ -54,6 +61,20 @@ def test_a_field_of_the_path_joins_the_body() -> None:
         with pytest.raises(InvalidInput) as refused:
             READER.from_body(body, {"number": path_field})
         assert refused.value.field == "number"
+
+
+def test_an_instant_in_a_path_or_a_query_is_not_rounded() -> None:
+    """It is refused as it would be in a body."""
+    reader = InputReader.of(Operation("room.verb", _At, dict[str, str], "room:write", "POST /at/{at}", _verb))
+    fine = "2024-01-01T00:00:00.0000001Z"
+    with pytest.raises(InvalidInput) as by_path:
+        reader.from_body(b"{}", {"at": fine})
+    with pytest.raises(InvalidInput) as by_query:
+        reader.from_query(f"at={fine}".encode(), {})
+    assert (by_path.value.field, by_query.value.field) == ("at", "at")
+    assert reader.from_body(b"", {"at": "2024-01-01T00:00:00.0000010Z"}) == reader.from_query(
+        b"at=2024-01-01T00:00:00.000001Z", {}
+    )
 
 
 @pytest.mark.parametrize("body", [b"[]", b"nonsense", b'{"name": "\xff"}', b"[" * 100_000])

@@ -21,7 +21,7 @@ USD = currency("USD")
 BAD_PRICES = """
     rate             | is required                     | {"model": "per_unit"}
     model            | is required                     | {"rate": "1"}
-    model            | invalid value 'gratis'          | {"model": "gratis"}
+    model            | must be one of          | {"model": "gratis"}
     price            | is not a field of this price    | {"model": "per_unit", "rate": "1", "price": "1"}
     free_units       | is not a field of this price    | {"model": "flat", "amount": "1", "free_units": "1"}
     rate             | not the JSON number 0.1         | {"model": "per_unit", "rate": 0.1}
@@ -39,8 +39,8 @@ BAD_PRICES = """
     rate             | must be a plain decimal number  | {"model": "per_unit", "rate": "\\u0661"}
     rate             | must be a plain decimal number  | {"model": "per_unit", "rate": ".5"}
     rate             | must be a plain decimal number  | {"model": "per_unit", "rate": ""}
-    rate             | got `bool`                      | {"model": "per_unit", "rate": true}
-    rate             | got `null`                      | {"model": "per_unit", "rate": null}
+    rate             | must be a decimal                 | {"model": "per_unit", "rate": true}
+    rate             | must be a decimal                 | {"model": "per_unit", "rate": null}
     rate             | must have at most 30 digits     | {"model": "per_unit", "rate": "1234567890123456789012345678901"}
     rate             | must have at most 30 digits     | {"model": "per_unit", "rate": "0.123456789012345678901234567890"}
     rate             | must have at most 30 digits     | {"model": "per_unit", "rate": 1234567890123456789012345678901}
@@ -52,9 +52,9 @@ BAD_PRICES = """
     unit.name        | is required                     | {"model": "per_unit", "rate": "1", "unit": {"per": "10"}}
     unit.name        | must have 1 to 64 printable     | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": " "}}
     unit.name        | must have 1 to 64 printable     | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": "a\\u0000"}}
-    unit.name        | got `int`                       | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": 3}}
+    unit.name        | must be text                       | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": 3}}
     tiers            | must have 1 to 100 tiers        | {"model": "graduated", "tiers": []}
-    tiers            | got `object`                    | {"model": "graduated", "tiers": {}}
+    tiers            | must be a list                    | {"model": "graduated", "tiers": {}}
     tiers[0].up_to   | is required                     | {"model": "graduated", "tiers": [{"rate": "1"}]}
     tiers[0].fee     | is not a field of this price    | {"model": "graduated", "tiers": [{"up_to": null, "rate": "1", "fee": "1"}]}
     tiers[0].up_to   | must be null                    | {"model": "graduated", "tiers": [{"up_to": "5", "rate": "1"}]}
@@ -62,10 +62,10 @@ BAD_PRICES = """
     tiers[0].up_to   | must be greater than 0          | {"model": "volume", "tiers": [{"up_to": "0", "rate": "1"}, {"up_to": null, "rate": "1"}]}
     tiers[1].up_to   | must be greater than 5          | {"model": "volume", "tiers": [{"up_to": "5", "rate": "1"}, {"up_to": "5.0", "rate": "1"}, {"up_to": null, "rate": "1"}]}
     tiers[1].flat    | must not be negative            | {"model": "volume", "tiers": [{"up_to": "5", "rate": "1"}, {"up_to": null, "rate": "1", "flat": "-1"}]}
-    bounds           | invalid enum value 'both'       | {"model": "graduated", "bounds": "both", "tiers": [{"up_to": null, "rate": "1"}]}
-    charge_first_tier_at_zero | got `str`              | {"model": "volume", "charge_first_tier_at_zero": "yes", "tiers": [{"up_to": null, "rate": "1"}]}
-    package_rounding | invalid enum value 'ceil'       | {"model": "package", "size": "1", "rate": "1", "package_rounding": "ceil"}
-    unit.rounding    | invalid enum value 'floor'      | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": "MB", "rounding": "floor"}}
+    bounds           | must be one of       | {"model": "graduated", "bounds": "both", "tiers": [{"up_to": null, "rate": "1"}]}
+    charge_first_tier_at_zero | must be true or false              | {"model": "volume", "charge_first_tier_at_zero": "yes", "tiers": [{"up_to": null, "rate": "1"}]}
+    package_rounding | must be one of       | {"model": "package", "size": "1", "rate": "1", "package_rounding": "ceil"}
+    unit.rounding    | must be one of      | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": "MB", "rounding": "floor"}}
     unit.digits      | must be from 0 to 12            | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": "MB", "rounding": "up", "digits": 13}}
     unit.digits      | must be from 0 to 12            | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": "MB", "rounding": "up", "digits": -1}}
     unit.digits      | needs unit.rounding             | {"model": "per_unit", "rate": "1", "unit": {"per": "10", "name": "MB", "digits": 2}}
@@ -94,9 +94,9 @@ BAD_PRICES = """
     discounts[0].amount | must be greater than 0       | {"model": "flat", "amount": "1", "discounts": [{"amount": "0"}]}
     discounts[0].units | must be left out              | {"model": "flat", "amount": "1", "discounts": [{"units": "1"}]}
     discounts[0].name | is not a field of this price   | {"model": "flat", "amount": "1", "discounts": [{"name": "spring", "amount": "1"}]}
-    rounding         | invalid enum value 'ceiling'    | {"model": "flat", "amount": "1", "rounding": "ceiling"}
-    round_each       | invalid enum value 'unit'       | {"model": "flat", "amount": "1", "round_each": "unit"}
-    None             | got `array`                     | []
+    rounding         | must be one of    | {"model": "flat", "amount": "1", "rounding": "ceiling"}
+    round_each       | must be one of       | {"model": "flat", "amount": "1", "round_each": "unit"}
+    None             | must be an object                     | []
     None             | must be JSON                    | {"model": "per_unit"
     None             | must be JSON                    |
 """

@@ -404,7 +404,7 @@ def test_a_mapping_that_does_not_fit_is_refused(path: Path) -> None:
         (":7", ":NaN", "not JSON"),
         (":7", ":-7", "quantities.bytes must not be negative"),
         (":7", ":" + "9" * 31, "at most 30 digits"),
-        (":7", ":true", "does not fit"),
+        (":7", ":true", "must be"),
         (":7", ':"0.5e3"', "without an exponent"),
         ('"bytes"', '"by tes"', "must be named"),
         ('"acme"', '""', "customer must have"),
@@ -415,8 +415,8 @@ def test_a_mapping_that_does_not_fit_is_refused(path: Path) -> None:
         ("+02:00", "", "at must name its time zone"),
         ("{", '{"colour":"red",', "colour"),
         ("{", '{"status":-1,', "status must be"),
-        (JSON, "[" * 100_000, "does not fit"),
-        (JSON, "null", "does not fit"),
+        (JSON, "[" * 100_000, "must be an object"),
+        (JSON, "null", "must be an object"),
     ],
 )
 def test_json_lines_that_are_wrong_say_why(path: Path, before: str, after: str, reason: str) -> None:

@@ -30,7 +30,7 @@ from tallystick.api.avro.client_protocols import ClientProtocol, ClientProtocols
 from tallystick.api.avro.errors import BadCall, BadFrame, BadHandshake, BadProtocol, CallTooLarge, UnknownMessage
 from tallystick.api.avro.read_events import GivenEvents
 from tallystick.api.avro.resolve import Flaw
-from tallystick.api.rest.recognise import NOBODY, Recogniser, RefusalBook
+from tallystick.api.recognise import NOBODY, Recogniser, RefusalBook
 from tallystick.errors import InvalidInput, Kind, TallystickError
 from tallystick.ids import uuid7
 from tallystick.operations.run import Operations
@@ -153,6 +153,20 @@ class _Message:
     operation: str
     """Empty: none."""
     answer: Callable[[Calls, _Call], Awaitable[bytes]]
+
+
+def shown_key(data: bytes, at: int, shown: Shown) -> bytes | None:
+    """
+    Return the authorization that the call at *at*, of which there may be no more than the head, is shown with.
+
+    Raises:
+        BadCall: its metadata cannot be read (``avro.bad_call``).
+    """
+    try:
+        metadata, _ = read_metadata(data, at)
+    except (IndexError, ValueError) as error:
+        raise BadCall(rule=f"its head cannot be read ({error})") from error
+    return shown.beside(metadata).get("authorization")
 
 
 def write_error(error: TallystickError) -> bytes:

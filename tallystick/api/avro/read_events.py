@@ -38,7 +38,7 @@ _MORE = 0x80
 _END_OF_TIME = 253_402_300_800_000_000
 """The first microsecond of the year 10000."""
 _MOST_STATUS = 999
-_HOW_MANY = f"Expected `array` of length from 1 to {MAX_EVENTS}"
+_HOW_MANY = f"Expected a list of 1 to {MAX_EVENTS} elements"
 _PLAIN = re.compile(r"(?:0|[1-9][0-9]{0,20})\.[0-9]{0,5}[1-9]", re.ASCII)
 """A decimal that is in its one form as it stands."""
 _EIGHT_BYTES = 0x8080_8080_8080_8081

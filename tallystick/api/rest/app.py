@@ -11,35 +11,38 @@ import re
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tallystick.api.avro.answer_calls import Calls
 from tallystick.api.avro.over_http import AVRO, MOST_CALL_BYTES, AvroOverHttp
+from tallystick.api.name_message import name_message
+from tallystick.api.recognise import Asked, Recogniser, RefusalBook, admit
 from tallystick.api.rest.cloudevents import EVENTS, CloudEventsDoor
 from tallystick.api.rest.cloudevents import SCOPE as EVENTS_SCOPE
 from tallystick.api.rest.errors import BodyTooLarge, CallerGone, MethodNotAllowed
 from tallystick.api.rest.export_usage import SCOPE as EXPORT_SCOPE
 from tallystick.api.rest.export_usage import USAGE_EXPORT, UsageExports, UsageReply
 from tallystick.api.rest.fixed_paths import LOG, fixed_paths, read_log
+from tallystick.api.rest.invoice_files import INVOICE_FILE, answer_file
+from tallystick.api.rest.invoice_files import SCOPE as FILES_SCOPE
 from tallystick.api.rest.mass_transfers import MASS, METHODS, MOST_BYTES, SCOPES, MassReply, MassTransfers
 from tallystick.api.rest.read_input import read_query
-from tallystick.api.rest.recognise import NOBODY, Recogniser, RefusalBook
 from tallystick.api.rest.reply import Headers, Reply, json_reply, problem_reply
 from tallystick.api.rest.routes import Found, Routes, not_allowed
+from tallystick.api.rest.slip_files import FIND_SLIP, SLIP_FILE, answer_barcode
+from tallystick.api.rest.slip_files import SCOPE as SLIPS_SCOPE
 from tallystick.errors import InvalidInput, Kind, TallystickError
-from tallystick.ids import uuid7
-from tallystick.operations.model import Input
+from tallystick.operations.render_documents import READ, Documents
 from tallystick.operations.run import Operations
-from tallystick.security.authorise import authorise
 from tallystick.security.model import Principal
 
 MOST_BODY_BYTES = 8 * 1024 * 1024
 _LOOKED_AT = {b"authorization", b"idempotency-key", b"content-length"}
 _KEY = re.compile(rb"[!-~]{1,255}")
 _REPLAYED = (b"idempotent-replayed", b"true")
-_REFUSALS = {Kind.UNAUTHENTICATED, Kind.FORBIDDEN}
 
 _tell = structlog.get_logger()
 
@@ -50,11 +53,13 @@ def make_app(
     most_body_bytes: int = MOST_BODY_BYTES,
     most_import_bytes: int = MOST_BYTES,
     most_call_bytes: int = MOST_CALL_BYTES,
+    templates: Path | None = None,
 ) -> ASGIApp:
     """
     Make the application that offers everything in the table of *operations*, each body up to *most_body_bytes*.
 
-    A file of transfers may have *most_import_bytes*, and a call of Avro RPC *most_call_bytes*.
+    A file of transfers may have *most_import_bytes*, and a call of Avro RPC *most_call_bytes*. Documents are made by the
+    template in *templates*, where there is one.
     """
     recogniser = Recogniser(operations.pool, operations.clock)
     refusals = RefusalBook(operations.pool, operations.clock)
@@ -69,6 +74,7 @@ def make_app(
         fixed_paths(operations),
         MassTransfers(operations, most_import_bytes),
         UsageExports(operations),
+        Documents(operations, templates),
         CloudEventsDoor(operations),
         AvroOverHttp(Calls(operations, recogniser, refusals), most_call_bytes),
         most_body_bytes,
@@ -87,6 +93,7 @@ class RestApp:
     """What anyone may read, by path."""
     mass: MassTransfers
     exports: UsageExports
+    documents: Documents
     events: CloudEventsDoor
     avro: AvroOverHttp
     most_body_bytes: int
@@ -167,6 +174,9 @@ class RestApp:
                 raise not_allowed(path, scope["method"], {"GET"})
             principal = await self._admit(headers, EXPORT_SCOPE, "usage.export", export["book"])
             return await self.exports.answer(scope, receive, principal, export["book"])
+        file = INVOICE_FILE.fullmatch(path) or SLIP_FILE.fullmatch(path)
+        if file is not None:
+            return await self._file(scope, file, headers)
         events = EVENTS.fullmatch(path)
         if events is not None:
             if scope["method"] != "POST":
@@ -176,6 +186,15 @@ class RestApp:
             body = await self._body(receive, headers)
             return await self.events.answer(principal, events["book"], scope["headers"], body, dry_run=dry_run)
         return None
+
+    async def _file(self, scope: Scope, file: re.Match[str], headers: dict[bytes, bytes]) -> Reply:
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise not_allowed(file[0], scope["method"], {"GET"})
+        if file.re is SLIP_FILE:
+            principal = await self._admit(headers, SLIPS_SCOPE, FIND_SLIP, file["book"])
+            return await answer_barcode(self.operations, principal, file, scope["headers"])
+        principal = await self._admit(headers, FILES_SCOPE, READ, file["book"])
+        return await answer_file(self.documents, principal, file, scope["headers"])
 
     async def _change(
         self, scope: Scope, receive: Receive, found: Found, principal: Principal, headers: dict[bytes, bytes]
@@ -187,7 +206,7 @@ class RestApp:
         request = found.route.reader.from_body(body, found.fields)
         if operation.reads:
             return json_reply((await self.operations.run(principal, found.book, operation.name, "", request)).body)
-        key = key or _own_key(operation.name, request)
+        key = key or name_message(operation.name, request)
         named = key.encode()
         own: Headers = [(b"idempotency-key", named)] if _KEY.fullmatch(named) else []
         try:
@@ -206,16 +225,8 @@ class RestApp:
             KeyMissing, KeyInvalid: nobody knows who it is (``security.key_missing``, ``security.key_invalid``).
             OtherBook, ScopeMissing: it may not (``security.other_book``, ``security.scope_missing``).
         """
-        name = NOBODY
-        try:
-            principal = await self.recogniser.recognise(headers.get(b"authorization"))
-            name = principal.name
-            authorise(principal, scope, book)
-        except TallystickError as error:
-            if error.kind in _REFUSALS:
-                await self.refusals.record(name, operation, book, error)
-            raise
-        return principal
+        shown = headers.get(b"authorization")
+        return await admit(self.recogniser, self.refusals, shown, Asked(operation, scope, book))
 
     async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
         """
@@ -286,7 +297,7 @@ def _dry_run(query: bytes) -> bool:
         if name != "dry_run":
             raise InvalidInput(field=name, rule=f"The query contains unknown field `{name}`")
         if value not in {"true", "false"}:
-            raise InvalidInput(field=name, rule="Expected `true` or `false`")
+            raise InvalidInput(field=name, rule="Expected true or false")
     return ("dry_run", "true") in given
 
 
@@ -303,9 +314,3 @@ def _sent_key(headers: dict[bytes, bytes]) -> str | None:
     if not _KEY.fullmatch(sent):
         raise InvalidInput(field="idempotency-key", rule="Expected 1 to 255 visible ASCII characters")
     return sent.decode()
-
-
-def _own_key(operation: str, request: Input) -> str:
-    """Name a message whose caller did not: by the id it carries, so that a repeat is one, or else by a new one."""
-    given = getattr(request, "id", None)
-    return f"{operation}:{given}" if given is not None else str(uuid7())

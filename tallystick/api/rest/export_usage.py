@@ -188,7 +188,7 @@ def read_export_query(query: bytes) -> tuple[Format, EventsInput | TotalsInput]:
     if format_ not in set(Format):
         raise InvalidInput(field="format", rule=f"Expected one of {', '.join(Format)}")
     if events not in {"true", "false"}:
-        raise InvalidInput(field="events", rule="Expected `true` or `false`")
+        raise InvalidInput(field="events", rule="Expected true or false")
     for name, _ in given:
         if name in _OF_PAGES:
             raise InvalidInput(field=name, rule=f"A file has no pages, and so no `{name}`")

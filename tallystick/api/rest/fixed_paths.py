@@ -1,6 +1,5 @@
 """The paths that are no operations: is it alive, what does it offer, and the log in the form the world's tools read."""
 
-import asyncio
 import gzip
 import re
 import time
@@ -10,10 +9,11 @@ from dataclasses import dataclass
 import asyncpg
 import msgspec
 
+from tallystick.api.probe_store import STORE_SECONDS, store_answers
 from tallystick.api.rest.openapi import document, write
 from tallystick.api.rest.reply import Reply, json_reply
 from tallystick.db.connect import LOST_CONNECTION, StoreUnreachable
-from tallystick.db.queries import Connection, queries_beside
+from tallystick.db.queries import Connection
 from tallystick.errors import Kind, TallystickError
 from tallystick.ledger.books import find_book
 from tallystick.ledger.log.entries import Bundle, encode_bundle, is_bundle, parse_bundle_path
@@ -24,7 +24,6 @@ from tallystick.ledger.read_log import fetch_tiles, read_published_checkpoint
 from tallystick.operations.run import Operations
 
 LOG = re.compile(r"/v1/books/(?P<book>[a-z][a-z0-9-]{0,62})/log/(?P<what>.+)", re.ASCII)
-_ping = queries_beside(__file__).value("ping")
 _COSIGNED = "checkpoint/cosigned"
 _CHECKPOINTS = {"checkpoint", _COSIGNED}
 _FOR_EVER = (
@@ -33,7 +32,6 @@ _FOR_EVER = (
 )
 _QUICKLY = 1
 """Ids and hashes do not compress however long one tries, and the rest does at once."""
-_STORE_SECONDS = 1
 
 
 class UnknownTile(TallystickError):
@@ -55,17 +53,9 @@ class Health:
     async def __call__(self) -> Reply:
         """Say that the process lives, and whether it reaches its store."""
         if self.now() >= self._until:
-            self._known = await self._ask()
-            self._until = self.now() + _STORE_SECONDS
+            self._known = "reachable" if await store_answers(self.pool) else "unreachable"
+            self._until = self.now() + STORE_SECONDS
         return json_reply(msgspec.json.encode({"status": "ok", "store": self._known}))
-
-    async def _ask(self) -> str:
-        try:
-            async with asyncio.timeout(_STORE_SECONDS), self.pool.acquire() as connection:
-                await _ping(connection)
-        except (asyncpg.PostgresError, *LOST_CONNECTION):
-            return "unreachable"
-        return "reachable"
 
 
 def fixed_paths(operations: Operations) -> dict[str, Callable[[], Awaitable[Reply]]]:

@@ -29,6 +29,7 @@ from tallystick.api.rest.errors import BodyTooLarge, CallerGone, ImportsBusy, Sp
 from tallystick.api.rest.read_input import read_query
 from tallystick.api.rest.reply import problem_reply
 from tallystick.errors import InvalidInput, TallystickError
+from tallystick.flaw import require_whole_instants, worded
 from tallystick.ledger.files import BlockWriter, Format, Posted, write_transfers
 from tallystick.ledger.mass.read_transfers import Selection
 from tallystick.operations.export_transfers import read_transfers
@@ -344,10 +345,11 @@ def _read(query: bytes, type_: type[Any]) -> Any:  # noqa: ANN401 - the caller s
     if len(fields) < len(given):
         raise InvalidInput(rule="The query has a parameter twice")
     try:
-        return msgspec.convert(fields, type_, strict=False)
+        found = msgspec.convert(fields, type_, strict=False)
     except msgspec.ValidationError as error:
-        rule, _, where = str(error).partition(" - at `$")
-        raise InvalidInput(field=where.rstrip("`").lstrip(".") or None, rule=rule) from error
+        raise worded(error, type_) from error
+    require_whole_instants(fields, type_)
+    return found
 
 
 def _require_zones(query: _ExportQuery) -> None:

@@ -14,8 +14,10 @@ import msgspec
 from tallystick.api.errors import PROBLEM_TYPE, Problem
 from tallystick.api.rest.cloudevents import BATCHED, SCOPE, STRUCTURED, BatchAnswer, EventItem
 from tallystick.api.rest.export_usage import SCOPE as SCOPE_OF_EXPORTS
+from tallystick.api.rest.invoice_files import SCOPE as SCOPE_OF_FILES
 from tallystick.api.rest.mass_transfers import MEDIA_TYPES
 from tallystick.api.rest.routes import BOOKS, Route, route_of
+from tallystick.api.rest.slip_files import SCOPE as SCOPE_OF_SLIPS
 from tallystick.ledger.files import Format
 from tallystick.operations.model import Operation
 from tallystick.operations.table import TABLE
@@ -76,6 +78,8 @@ def document(table: Mapping[str, Operation]) -> Json:
     of_outputs, of_inputs = schemas[len(_BESIDE) :][: len(routes)], schemas[len(_BESIDE) + len(routes) :]
     paths: dict[str, Json] = {
         "/health": _HEALTH, "/openapi.json": _DESCRIPTION, **_LOG_PATHS, **_MASS_PATHS, **_EVENT_PATHS, **_USAGE_PATHS,
+        **_INVOICE_PATHS,
+        **_SLIP_PATHS,
     }  # fmt: skip
     for route, input_, output in zip(routes, of_inputs, of_outputs, strict=True):
         described = _operation(route, input_, output, components)
@@ -302,6 +306,74 @@ _USAGE_PATHS: dict[str, Json] = {
         }
     }
 }  # fmt: skip
+
+
+_SLIP_PATHS: dict[str, Json] = {
+    f"{BOOKS}{{book}}/slips/{{id}}/barcode.{what}": {
+        "get": {
+            "operationId": f"slips.barcode_{what}",
+            "tags": ["slips"],
+            "summary": f"Return the barcode of a slip as {what.upper()}: GS1-128, with its number beneath.",
+            "description": f"The same bytes for the same slip.\n\nScope: `{SCOPE_OF_SLIPS}`.",
+            "parameters": [_BOOK, {"name": "id", "in": "path", "required": True, "description": "The id of the slip.",
+                                   "schema": {"type": "string", "format": "uuid"}}],
+            "responses": {
+                "200": {"description": "The file.", "content": {media: _FILE}},
+                "304": {"description": "It is still the same."},
+                "default": _PROBLEM,
+            },
+        }
+    }
+    for what, media in (("svg", "image/svg+xml"), ("png", "image/png"))
+}  # fmt: skip
+
+
+def _document_file(of: str, what: str, media: str, summary: str, description: str) -> Json:
+    document = {"name": "id", "in": "path", "required": True, "description": f"The id of the {of.replace('_', ' ')}.",
+                "schema": {"type": "string", "format": "uuid"}}  # fmt: skip
+    known = {"name": "If-None-Match", "in": "header", "required": False,
+             "description": "The tag of the file that is there already.", "schema": {"type": "string"}}  # fmt: skip
+    return {
+        "get": {
+            "operationId": f"documents.{of}_{what}",
+            "tags": ["documents"],
+            "summary": summary,
+            "description": f"{description}\n\nScope: `{SCOPE_OF_FILES}`.",
+            "parameters": [_BOOK, document, known],
+            "responses": {
+                "200": {
+                    "description": "The file.",
+                    "headers": {"ETag": {"description": "The tag of its bytes.", "schema": {"type": "string"}}},
+                    "content": {media: _FILE},
+                },
+                "304": {"description": "It is still the same."},
+                "default": _PROBLEM,
+            },
+        }
+    }
+
+
+_INVOICE_PATHS: dict[str, Json] = {
+    f"{BOOKS}{{book}}/{path}/{{id}}/{what}": _document_file(of, what, media, summary, description)
+    for path, of in (("invoices", "invoice"), ("credit-notes", "credit_note"))
+    for what, media, summary, description in (
+        (
+            "pdf",
+            "application/pdf",
+            f"Return an issued {of.replace('_', ' ')} as PDF/A-3, with its electronic invoice attached.",
+            (
+                "In the language of the buyer. The header `Electronic-Invoice` says `attached`, or the code of the reason "
+                "why EN 16931 has no way to say it."
+            ),
+        ),
+        (
+            "xml",
+            "application/xml",
+            f"Return the electronic invoice of an issued {of.replace('_', ' ')}: EN 16931 as Cross Industry Invoice.",
+            "It is what is attached to the PDF.",
+        ),
+    )
+}
 
 
 def _schema(type_: type[msgspec.Struct]) -> Json:

@@ -10,15 +10,17 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import inspect
 
-from tallystick.errors import InvalidInput, TallystickError
+from tallystick.api.find_nul import NUL, find_nul
+from tallystick.errors import InvalidInput
+from tallystick.flaw import INSTANT, require_whole_instants, worded
 from tallystick.operations.model import Input, Operation
 from tallystick.operations.run import as_input
 
 _MOST_QUERY_FIELDS = 100
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
-_ABOUT_FIELD = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
+_SECONDS = re.compile(r"[-+.0-9eE]*", re.ASCII)
+"""What msgspec would take as seconds since 1970 where it converts text."""
 _ESCAPED_NUL = rb"\u0000"
-_NUL = "a text cannot hold the character U+0000"
 
 
 class _Repeated(Exception):
@@ -33,6 +35,7 @@ class InputReader:
     types: Mapping[str, Any]
     """The type of each field, by its name in JSON."""
     integers: frozenset[str]
+    instants: frozenset[str]
     lists: frozenset[str]
     judged_singly: frozenset[str]
     """Lists of anything: the operation judges each element, and one that is wrong costs itself alone."""
@@ -48,6 +51,7 @@ class InputReader:
             operation,
             hints,
             frozenset(name for name, found in kinds.items() if inspect.IntType in found),
+            frozenset(name for name, found in kinds.items() if inspect.DateTimeType in found),
             frozenset(name for name, found in kinds.items() if inspect.ListType in found),
             frozenset(one.encode_name for one in fields if _is_list_of_anything(one.type)),
         )
@@ -70,9 +74,11 @@ class InputReader:
         for name, value in values.items():
             self._check_text(name, value)
         try:
-            return msgspec.convert(values, self.operation.input, strict=False)
+            request: Input = msgspec.convert(values, self.operation.input, strict=False)
         except msgspec.ValidationError as error:
-            raise _worded(str(error)) from error
+            raise worded(error, self.operation.input) from error
+        require_whole_instants(values, self.operation.input)
+        return request
 
     def from_body(self, body: bytes, path_fields: Mapping[str, str]) -> Input:
         """
@@ -88,32 +94,34 @@ class InputReader:
             refuse_repeated(body)
             if _ESCAPED_NUL in body:
                 self._refuse_nul(request)
-        except InvalidInput as error:
+        except InvalidInput:
             _require_utf8(body)
-            raise _blaming(error) from error
+            raise
         except RecursionError:
             raise InvalidInput(rule="The body is nested too deeply") from None
         return request
 
     def _refuse_nul(self, request: Input) -> None:
         for name in self.types.keys() - self.judged_singly:
-            found = _find_nul(name, msgspec.to_builtins(getattr(request, name)))
+            found = find_nul(name, msgspec.to_builtins(getattr(request, name)))
             if found is not None:
-                raise InvalidInput(field=found, rule=_NUL)
+                raise InvalidInput(field=found, rule=NUL)
 
     def _check_text(self, name: str, value: str | list[str]) -> None:
         texts = value if isinstance(value, list) else [value]
         if name in self.integers and not all(_INTEGER.fullmatch(text) for text in texts):
-            raise InvalidInput(field=name, rule="Expected `int`")
+            raise InvalidInput(field=name, rule="Expected a whole number")
+        if name in self.instants and any(_SECONDS.fullmatch(text) for text in texts):
+            raise InvalidInput(field=name, rule=f"Expected {INSTANT}")
         if any("\0" in text for text in texts):
-            raise InvalidInput(field=name, rule=_NUL)
+            raise InvalidInput(field=name, rule=NUL)
 
     def _with_path_fields(self, body: bytes, path_fields: Mapping[str, str]) -> bytes:
         """Put the fields of the path into the JSON object of the body."""
         try:
             values = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         except msgspec.ValidationError as error:
-            raise _worded(str(error)) from error
+            raise worded(error, dict[str, msgspec.Raw]) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidInput(rule=f"The body is not JSON: {error}") from error
         for name, text in path_fields.items():
@@ -123,7 +131,8 @@ class InputReader:
             try:
                 value = msgspec.convert(text, self.types[name], strict=False)
             except msgspec.ValidationError as error:
-                raise _worded(str(error), name) from error
+                raise worded(error, self.types[name], name) from error
+            require_whole_instants({name: text}, self.operation.input)
             values[name] = msgspec.Raw(msgspec.json.encode(value))
         return msgspec.json.encode(values)
 
@@ -176,20 +185,6 @@ def _scan(text: str) -> None:
 _scanner = json.JSONDecoder(object_pairs_hook=_look_for_repeated, parse_int=str, parse_float=str)
 
 
-def _find_nul(path: str, value: object) -> str | None:
-    """Return where in *value*, which stands at *path*, a text or a name holds a NUL; None if none does."""
-    if isinstance(value, str):
-        return path if "\0" in value else None
-    inner: list[tuple[str, object]] = []
-    if isinstance(value, dict):
-        if any("\0" in str(name) for name in value):
-            return path
-        inner = [(f"{path}.{name}", one) for name, one in value.items()]
-    elif isinstance(value, list | tuple):
-        inner = [(f"{path}[{place}]", one) for place, one in enumerate(value)]
-    return next((found for at, one in inner if (found := _find_nul(at, one)) is not None), None)
-
-
 def _is_list_of_anything(type_: inspect.Type) -> bool:
     """Say whether a field is a list whose elements are not looked at here, or is not looked at itself."""
     if isinstance(type_, inspect.Metadata):
@@ -207,21 +202,6 @@ def _kinds(type_: inspect.Type) -> set[type[inspect.Type]]:
     if isinstance(type_, inspect.Metadata):
         return _kinds(type_.type)
     return {type(type_)}
-
-
-def _worded(text: str, field: str | None = None) -> TallystickError:
-    """Word what msgspec found as the house does."""
-    rule, _, where = text.partition(" - at `$")
-    return _blaming(InvalidInput(field=field or where.rstrip("`").lstrip(".") or None, rule=rule))
-
-
-def _blaming(error: InvalidInput) -> InvalidInput:
-    """Blame the field that is unknown or missing, not the object that it is unknown to or missing from."""
-    found = _ABOUT_FIELD.search(error.message)
-    if found is None:
-        return error
-    field = ".".join(part for part in (error.field, found["name"]) if part)
-    return InvalidInput(field=field, rule=error.message)
 
 
 def _require_utf8(body: bytes) -> None:

@@ -9,10 +9,10 @@ from tallystick.catalog.model import PriceVersion, instant_in_utc
 from tallystick.catalog.plans.check_plan import InvalidPlan, check_phase, check_plan
 from tallystick.catalog.plans.find_plan import UnknownPlan, find_plan, version_from
 from tallystick.catalog.plans.model import MAXIMUM, MINIMUM, Phase, PlanContent, PlanVersion
-from tallystick.catalog.set_price import set_price
+from tallystick.catalog.set_price import enter_to_price, set_price
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput, Kind, TallystickError
-from tallystick.ledger.accounts import Recorded
+from tallystick.ledger.accounts import Recorded, find_asset
 
 _queries = queries_beside(__file__)
 _insert_version = _queries.run("insert_version")
@@ -96,11 +96,13 @@ async def set_version(
     check_plan(content)
     content = msgspec.json.decode(_text(content), type=PlanContent)  # in the one order that JSON is kept in
     await _lock_plan(connection, recorded.book_id, plan)
+    await enter_to_price(connection, recorded.book_id, plan)
     there = await version_from(connection, recorded.book_id, plan, effective_at)
     if there is not None:
         if there.content != content:
             raise PlanExists(field="effective_at", plan=plan)
         return there
+    await find_asset(connection, recorded.book_id, content.asset)  # a plan that asks for nothing yet names one, too
     phases = await _take_over(connection, recorded.book_id, plan, effective_at, content)
     version = PlanVersion(plan, effective_at, content, phases)
     await _require_next(connection, recorded, version)

@@ -16,17 +16,15 @@ from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 HashArray = npt.NDArray[np.uint8]
 """Rows of bytes: one message, or one hash, a row."""
 FEWEST = 24
 """Fewer rows than this are not worth a call of the compiled loop."""
-_BLOCK = 64
-_MOST_IN_ONE_BLOCK = _BLOCK - 9
+BLOCK = 64
+MOST_IN_ONE_BLOCK = BLOCK - 9
 """Behind the message stand a bit and its length."""
-_AT_ONCE = 2
+AT_ONCE = 2
 """So many messages go through the processor interleaved: one alone would wait for its own results."""
 _Loop = Callable[[int, int, int, int], None]
 """Takes the address of padded messages, how many there are, how many blocks each has, and where the hashes go."""
@@ -38,34 +36,13 @@ def hash_rows(rows: HashArray) -> HashArray:
     if loop is None:
         return _hash_one_by_one(rows)
     count, width = rows.shape
-    blocks = (width + 8) // _BLOCK + 1
-    padded = np.zeros((count + count % _AT_ONCE, blocks * _BLOCK), np.uint8)
+    blocks = (width + 8) // BLOCK + 1
+    padded = np.zeros((count + count % AT_ONCE, blocks * BLOCK), np.uint8)
     padded[:count, :width] = rows
     padded[:, width] = 0x80
     padded[:, -8:] = np.frombuffer((8 * width).to_bytes(8, "big"), np.uint8)
     hashes = np.empty((len(padded), 32), np.uint8)
     loop(padded.ctypes.data, len(padded), blocks, hashes.ctypes.data)
-    return hashes[:count]
-
-
-def hash_texts(texts: pa.BinaryArray) -> HashArray:
-    """Return the SHA-256 of each of *texts*, whatever their lengths, 32 bytes a row; none of them is null."""
-    lengths = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
-    loop = compiled_loop() if len(texts) >= FEWEST else None
-    if loop is None or not len(texts) or int(lengths.max()) > _MOST_IN_ONE_BLOCK:
-        digests = [sha256(text).digest() for text in texts.to_pylist()]
-        return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
-    count = len(texts)
-    start = int(np.frombuffer(texts.buffers()[1], np.int32)[texts.offset])
-    written = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[start : start + int(lengths.sum())]
-    padded = np.zeros((count + count % _AT_ONCE, _BLOCK), np.uint8)
-    ends = np.cumsum(lengths)
-    into = np.arange(len(written)) + np.repeat(np.arange(count) * _BLOCK - (ends - lengths), lengths)
-    padded.reshape(-1)[into] = written
-    padded[np.arange(count), lengths] = 0x80
-    padded[:count, -2:] = (8 * lengths).astype(">u2").view(np.uint8).reshape(-1, 2)
-    hashes = np.empty((len(padded), 32), np.uint8)
-    loop(padded.ctypes.data, len(padded), 1, hashes.ctypes.data)
     return hashes[:count]
 
 
@@ -118,9 +95,9 @@ def _hashes_right(loop: _Loop) -> bool:
     message = bytes(range(100))
     padded = np.frombuffer((message + b"\x80").ljust(120, b"\0") + (800).to_bytes(8, "big"), np.uint8)
     both = np.concatenate([padded, padded])
-    hashes = np.zeros((_AT_ONCE, 32), np.uint8)
-    loop(both.ctypes.data, _AT_ONCE, 2, hashes.ctypes.data)
-    return hashes.tobytes() == sha256(message).digest() * _AT_ONCE
+    hashes = np.zeros((AT_ONCE, 32), np.uint8)
+    loop(both.ctypes.data, AT_ONCE, 2, hashes.ctypes.data)
+    return hashes.tobytes() == sha256(message).digest() * AT_ONCE
 
 
 class _Code:
@@ -149,7 +126,7 @@ class _Code:
 
 
 _WORDS = "<4 x i32>"
-_FIRST_WORDS = range(0, _BLOCK, 16)
+_FIRST_WORDS = range(0, BLOCK, 16)
 """Where the words lie that the first sixteen rounds are fed with, four by four."""
 _DECLARED = "\n".join(
     [f"declare {_WORDS} @llvm.bswap.v4i32({_WORDS})", f"declare {_WORDS} @llvm.x86.sha256msg1({_WORDS}, {_WORDS})",
@@ -166,7 +143,7 @@ def _write_loop() -> str:
     """
     code = _Code()
     a, b, c, d, e, f, g, h = _roots(8, 2)
-    initial = [_four(f, e, b, a), _four(h, g, d, c)] * _AT_ONCE
+    initial = [_four(f, e, b, a), _four(h, g, d, c)] * AT_ONCE
     for line in (
         "define void @hash_rows(ptr %messages, i64 %count, i64 %blocks, ptr %hashes) {", "start:",
         "%width = shl i64 %blocks, 6", "%any = icmp ugt i64 %count, 0", "br i1 %any, label %pair, label %end",
@@ -179,19 +156,19 @@ def _write_loop() -> str:
         "%block1 = getelementptr i8, ptr %block0, i64 %width",
     ):  # fmt: skip
         code.put(line)
-    states = [[f"%state{2 * one}", f"%state{2 * one + 1}"] for one in range(_AT_ONCE)]
+    states = [[f"%state{2 * one}", f"%state{2 * one + 1}"] for one in range(AT_ONCE)]
     _write_rounds(code, states)
-    for place in range(2 * _AT_ONCE):
+    for place in range(2 * AT_ONCE):
         code.put(f"%sum{place} = add {_WORDS} {states[place // 2][place % 2]}, %state{place}")
     for line in ("%following = add i64 %nth, 1", "%more = icmp ult i64 %following, %blocks",
                  "br i1 %more, label %block, label %store", "store:", "%done = shl i64 %at, 5",
                  "%hash = getelementptr i8, ptr %hashes, i64 %done"):  # fmt: skip
         code.put(line)
-    for one in range(_AT_ONCE):
+    for one in range(AT_ONCE):
         for half, places in enumerate(((3, 2, 7, 6), (1, 0, 5, 4))):
             words = code.call("bswap.v4i32", code.pick(f"%sum{2 * one}", f"%sum{2 * one + 1}", *places))
             code.put(f"store {_WORDS} {words}, ptr {code.at('%hash', 32 * one + 16 * half)}, align 1")
-    for line in (f"%next = add i64 %at, {_AT_ONCE}", "%left = icmp ult i64 %next, %count",
+    for line in (f"%next = add i64 %at, {AT_ONCE}", "%left = icmp ult i64 %next, %count",
                  "br i1 %left, label %pair, label %end", "end:", "ret void", "}"):  # fmt: skip
         code.put(line)
     return "\n".join([*code.lines, _DECLARED])

@@ -168,10 +168,10 @@ def _rated(invoice: Invoice, position: int, paid: dict[uuid.UUID, list[PaidBy]])
         number=invoice.number,
         status=invoice.status,
         line=position,
-        charge=line.charge,
+        charge=line.charge or "",  # what counts usage has a charge, and a version of it
         name=line.name,
         product=invoice.product,
-        price_at=line.price_at,
+        price_at=line.price_at or invoice.drafted_at,
         amount=line.amount,
         asset=invoice.asset,
         exponent=invoice.exponent,

@@ -117,7 +117,7 @@ def decode_cloudevent(raw: bytes) -> UsageEvent:
     try:
         envelope = _envelope.decode(raw)
     except _FALLIBLE as error:
-        raise _blame(error, raw) from error
+        raise _blame(error, raw, CloudEvent) from error
     if raw.count(b'"') != quotes_of(envelope):
         _refuse_flaw(raw)
     return _check(envelope)
@@ -164,7 +164,7 @@ def decode_attributes(attributes: Mapping[str, str], data: bytes) -> UsageEvent:
     try:
         carried = _data.decode(data or b"{}")
     except _FALLIBLE as error:
-        raise _blame(error, whole, inside="data") from error
+        raise _blame(error, whole, CloudEventData, inside="data") from error
     _refuse_flaw(whole)
     return _check(CloudEvent(**attributes, data=carried))
 
@@ -300,7 +300,7 @@ def _refuse_flaw(raw: bytes) -> None:
         raise flaw
 
 
-def _blame(error: Exception, raw: bytes, *, inside: str = "") -> InvalidEvent:
+def _blame(error: Exception, raw: bytes, type_: type[msgspec.Struct], *, inside: str = "") -> InvalidEvent:
     """Name the field of *raw* at fault; *inside* it stands what *error* is about."""
     found = _ABOUT_FIELD.fullmatch(str(error))
     if found is not None:
@@ -309,7 +309,7 @@ def _blame(error: Exception, raw: bytes, *, inside: str = "") -> InvalidEvent:
     flaw = find_flaw(raw, fractions=True)
     if flaw is not None:
         return flaw
-    named = name_flaw(error)
+    named = name_flaw(error, type_)
     field = named.field or ""
     if field == "the object":
         return InvalidEvent(inside or field, named.rule)

@@ -7,10 +7,10 @@ the column's name. A field that is missing in a row is null there.
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tallystick.errors import Kind, TallystickError
-from tallystick.usage.columns import EventColumns
+from tallystick.usage.columns import ArrowColumn, Column, EventColumns, Evidence
 from tallystick.usage.decode.open_file import DamagedFile
 from tallystick.usage.model import (
     DEFAULT_TYPE,
@@ -44,6 +44,7 @@ _LAST = int(dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC).timestamp())
 _LATEST = {"s": _LAST, "ms": _LAST * 10**3, "us": _LAST * 10**6, "ns": 2**63 - 1}
 """The last instant by the unit it is counted in; what lies behind it could come out as another when it is converted."""
 _TOO_FINE = object()
+_Value = TypeVar("_Value")
 _encode = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
 
 
@@ -191,38 +192,56 @@ def _columns(batch: pa.RecordBatch, source: str, mended: dict[int, UsageEvent]) 
     count = batch.num_rows
     numbers = sorted(name for name in names if name not in _FIELDS and not _is_text(batch.schema.field(name).type))
     texts = sorted(name for name in names if name not in _FIELDS and _is_text(batch.schema.field(name).type))
-    quantities = _json(batch, numbers, _number_text)
-    dimensions: list[bytes | None] | None = _json(batch, texts, _quoted) if texts else None
-    for place, event in mended.items():
-        quantities[place] = write_quantities(event.quantities)
+    quantities: Column[bytes] = ArrowColumn(_json(batch, numbers, _number_text).cast(pa.binary()))
+    dimensions: Column[bytes | None] | None = None
+    if texts:
+        by = _json(batch, texts, _quoted)
+        by = pc.if_else(pc.equal(by, "{}"), pa.scalar(None, pa.string()), by)
+        dimensions = None if by.null_count == count else ArrowColumn(by.cast(pa.binary()))
+    if mended:
+        quantities = _mended(quantities, {place: write_quantities(event.quantities) for place, event in mended.items()})
         if dimensions is not None:
-            dimensions[place] = _encode(event.dimensions) if event.dimensions else None
-    status = batch.column("status").to_pylist() if "status" in names else [None] * count
-    resource = batch.column("resource").to_pylist() if "resource" in names else [None] * count
-    if dimensions is not None:
-        dimensions = [None if one == b"{}" else one for one in dimensions]
-        dimensions = None if dimensions.count(None) == count else dimensions
+            others = {place: _encode(event.dimensions) if event.dimensions else None for place, event in mended.items()}
+            dimensions = _mended(dimensions, others)
     found = EventColumns(
         sources=_texts(batch, "source", source),
-        ids=batch.column("id").to_pylist(),
-        customers=batch.column("customer").to_pylist(),
+        ids=ArrowColumn(batch.column("id")),
+        customers=ArrowColumn(batch.column("customer")),
         types=_texts(batch, "type", DEFAULT_TYPE),
         at=_microseconds(batch.column("at")),
         quantities=quantities,
         dimensions=dimensions,
-        evidence=list(zip(status, resource, strict=True)) if {"status", "resource"} & set(names) else None,
+        evidence=_evidence(batch),
     )
     return found, {name: batch.column(name) for name in numbers}
 
 
-def _texts(batch: pa.RecordBatch, name: str, otherwise: str) -> str | list[str]:
+def _evidence(batch: pa.RecordBatch) -> list[Evidence] | None:
+    """Pair up what the rows say; a column without a value says as much as none."""
+    there = {name: batch.column(name) for name in ("status", "resource") if name in batch.schema.names}
+    if all(column.null_count == batch.num_rows for column in there.values()):
+        return None
+    nobody = [None] * batch.num_rows
+    said = (there[name].to_pylist() if name in there else nobody for name in ("status", "resource"))
+    return list(zip(*said, strict=True))
+
+
+def _mended(column: Column[_Value], mended: Mapping[int, _Value]) -> Column[_Value]:
+    """Put those of *mended* in their places."""
+    values = list(column)
+    for place, value in mended.items():
+        values[place] = value
+    return values
+
+
+def _texts(batch: pa.RecordBatch, name: str, otherwise: str) -> str | Column[str]:
     if name not in batch.schema.names:
         return otherwise
     column = batch.column(name)
     distinct = column.unique()
     if len(distinct) == 1:
         return distinct[0].as_py() or otherwise
-    return column.fill_null(otherwise).to_pylist()  # type: ignore[no-any-return]  # texts, by the check of columns
+    return ArrowColumn(column.fill_null(otherwise))
 
 
 def _microseconds(column: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -230,17 +249,16 @@ def _microseconds(column: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.ascontiguousarray(moments.to_numpy(zero_copy_only=False), np.int64)
 
 
-def _json(batch: pa.RecordBatch, names: list[str], write: Callable[[pa.Array], pa.Array]) -> list[Any]:
+def _json(batch: pa.RecordBatch, names: list[str], write: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """Write an object of each row's values by name; what is null stands in none."""
     if not names:
-        return [b"{}"] * batch.num_rows
+        return pa.array(["{}"] * batch.num_rows, pa.string())
     members = [
         pc.binary_join_element_wise(f'"{name}":', write(batch.column(name)), "", null_handling="emit_null")
         for name in names
     ]
     inside = members[0] if len(members) == 1 else pc.binary_join_element_wise(*members, ",", null_handling="skip")
-    whole = pc.binary_join_element_wise("{", inside.fill_null(""), "}", "")
-    return whole.cast(pa.binary()).to_pylist()  # type: ignore[no-any-return]  # bytes
+    return pc.binary_join_element_wise("{", inside.fill_null(""), "}", "")
 
 
 def _number_text(column: pa.Array) -> pa.Array:
@@ -272,10 +290,11 @@ def _unclear(batch: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.bool_]]:
                 found |= _true(pc.not_equal(pc.multiply(pc.divide(written, 1000), 1000), written))
         elif _is_text(kind):
             most = MAX_EVIDENCE if name == "resource" else MAX_TEXT
-            length = pc.utf8_length(column)
-            found |= _true(pc.or_(pc.greater(length, most), pc.match_substring(column, "\0")))
-            if name != "resource":
-                found |= _true(pc.equal(length, 0))
+            least = 0 if name == "resource" else 1
+            if not _are_plain(column, least, most):
+                length = pc.utf8_length(column)
+                fits = pc.and_(pc.greater_equal(length, least), pc.less_equal(length, most))
+                found |= _true(pc.or_(pc.invert(fits), pc.match_substring(column, "\0")))
         elif name == "status":
             status = column.cast(pa.int64(), safe=False)  # what is too large for that becomes negative
             found |= _true(pc.or_(pc.less(status, 0), pc.greater(status, 999)))
@@ -287,6 +306,16 @@ def _unclear(batch: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.bool_]]:
         if name in {"id", "customer", "at"}:
             found |= column.is_null().to_numpy(zero_copy_only=False)
     return found
+
+
+def _are_plain(column: pa.StringArray, least: int, most: int) -> bool:
+    """Say whether all texts have so many characters and no NUL, by a look that is quick and may miss some that are."""
+    bytes_each = pc.min_max(pc.binary_length(column)).as_py()
+    if bytes_each["min"] is None:
+        return True
+    start, end = np.frombuffer(column.buffers()[1], np.int32)[[column.offset, column.offset + len(column)]].tolist()
+    written = memoryview(column.buffers()[2] or b"")[start:end]
+    return bytes_each["min"] >= least and bytes_each["max"] <= most and b"\0" not in bytes(written)
 
 
 def _true(mask: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -27,6 +27,9 @@ from tallystick.usage.decode.parquet import ParquetUsage
 from tallystick.usage.model import UsageEvent
 
 CHUNK = 5000
+"""Lines: of each an object is made."""
+CHUNK_OF_COLUMNS = 20_000
+"""Rows of a Parquet file: what one message costs, and what the store's indexes cost, is shared by more of them."""
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -60,10 +63,10 @@ def read_events(
     mapping: CsvMapping | None = None,
     complete: bool = False,
     source: str = "",
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Iterator[Chunk]:
     """
-    Read the usage file at *path*, *chunk* lines at a time; format None tells it from the content.
+    Read the usage file at *path*, *chunk* lines at a time; format None tells it from the content, chunk None from that.
 
     A last line without a line break is left, unless it is a whole JSON object, the file is gzip, or *complete* says
     that nothing more will be written to it: half a line would be an event, and the whole line another one later.
@@ -90,13 +93,14 @@ def read_events(
     except BaseException:
         file.close()
         raise
-    return _chunks(file, found, mapping, chunk)
+    return _chunks(file, found, mapping, chunk or CHUNK)
 
 
-def _record_chunks(path: Path, form: Format, source: str, count: int) -> Iterator[Chunk]:
+def _record_chunks(path: Path, form: Format, source: str, count: int | None) -> Iterator[Chunk]:
     """Read a file of records, of which the events are handed out in columns."""
     file = ParquetUsage(path) if form is Format.PARQUET else AvroUsage(path)
-    return _read_records(file, form, path.stat().st_size, source, count)
+    most = CHUNK_OF_COLUMNS if form is Format.PARQUET else CHUNK
+    return _read_records(file, form, path.stat().st_size, source, count or most)
 
 
 def _read_records(file: ParquetUsage | AvroUsage, form: Format, size: int, source: str, count: int) -> Iterator[Chunk]:

@@ -47,7 +47,9 @@ async def ask(connection: Connection, book_id: int, question: Question) -> Wante
     """
     edges = cut(question.period, question.per, question.zone)
     meter, may_group = await _find_measure(connection, book_id, question)
-    declared = (await declared_dimensions(connection, book_id)).get(meter.event_type, frozenset())
+    declared: frozenset[str] = frozenset()
+    if question.group_by or question.where:
+        declared = (await declared_dimensions(connection, book_id)).get(meter.event_type, declared)
     for place, name in enumerate(question.group_by):
         if name != CUSTOMER and name not in (declared if may_group is None else may_group):
             raise InvalidInput(field=f"group_by[{place}]", rule=f"{name!r} is not declared to group by by this meter")

@@ -10,7 +10,6 @@ _lead_fold = _queries.value("lead_fold")
 _read_place = _queries.tuples("read_place")
 _any_message = _queries.value("any_message")
 _count_rows = _queries.value("count_rows")
-_make_room = _queries.value("make_room")
 _fold_rows = _queries.values("fold_rows")
 _any_correction = _queries.value("any_correction")
 _find_largest_anew = _queries.run("find_largest_anew")
@@ -53,7 +52,6 @@ async def fold(
     if horizon <= place or (place and not stretch and not await _any_message(connection, book_id, place, horizon)):
         return NOTHING
     until, rows = await _choose_stretch(connection, book_id, place, horizon, stretch, most_rows)
-    await _make_room(connection)
     months = await _fold_rows(connection, book_id, place, until) if rows else []
     if await _any_correction(connection, book_id, place, until):
         await _find_largest_anew(connection, book_id, place, until)

@@ -10,34 +10,8 @@ SELECT EXISTS (SELECT FROM message WHERE book_id = $1 AND transaction_id >= $2 A
 -- name: count_rows
 SELECT count_usage($1, $2, $3, $4)
 
--- name: make_room
-SELECT set_config('work_mem', '64MB', true)
-
 -- name: fold_rows
-WITH fresh AS MATERIALIZED (
-    SELECT type, measured.quantity, customer_id, occurred_at, coalesce(dimensions, '{}') AS dimensions, sign, value
-    FROM usage_tail($1, $2, $3, '-infinity', 'infinity', NULL)
-    CROSS JOIN LATERAL (
-        SELECT '', NULL::numeric UNION ALL SELECT key, value::numeric FROM jsonb_each_text(quantities)
-    ) AS measured (quantity, value)
-), added AS (
-    SELECT type, quantity, customer_id, date_trunc('day', occurred_at, 'UTC') AS starts_at, dimensions,
-           sum(sign) AS events, coalesce(sum(sign * value), 0) AS sum, max(value) FILTER (WHERE sign = 1) AS max
-    FROM fresh GROUP BY 1, 2, 3, 4, 5
-    UNION ALL
-    SELECT type, quantity, 0, date_trunc('hour', occurred_at, 'UTC'), dimensions,
-           sum(sign), coalesce(sum(sign * value), 0), max(value) FILTER (WHERE sign = 1)
-    FROM fresh GROUP BY 1, 2, 4, 5
-), folded AS (
-    INSERT INTO usage_total AS total
-        (book_id, type, quantity, customer_id, starts_at, digest, dimensions, events, sum, max)
-    SELECT $1, type, quantity, customer_id, starts_at, digest_dimensions(dimensions), dimensions, events, sum, max
-    FROM added ORDER BY type, quantity, customer_id, starts_at
-    ON CONFLICT (book_id, type, quantity, customer_id, starts_at, digest) DO UPDATE
-    SET events = total.events + excluded.events, sum = total.sum + excluded.sum, max = greatest(total.max, excluded.max)
-    RETURNING starts_at
-)
-SELECT DISTINCT date_trunc('month', starts_at AT TIME ZONE 'UTC')::date FROM folded
+SELECT * FROM fold_usage($1, $2, $3)
 
 -- name: any_correction
 SELECT EXISTS (SELECT FROM usage_correction WHERE book_id = $1 AND transaction_id >= $2 AND transaction_id < $3)
@@ -83,20 +57,7 @@ SELECT coalesce((SELECT through FROM usage_totals_through WHERE book_id = $1), 0
 
 -- name: read_totals
 SELECT customer_id, bucket, grouped, events, sum, max
-FROM (
-    SELECT CASE WHEN $12::boolean THEN customer_id ELSE 0 END AS customer_id,
-           width_bucket(at, $9::timestamptz[]) AS bucket,
-           ARRAY(SELECT dimensions ->> name FROM unnest($11::text[]) WITH ORDINALITY AS one (name, place) ORDER BY place)
-               COLLATE "C" AS grouped,
-           sum(events)::bigint AS events, sum(sum) AS sum, max(max) AS max
-    FROM usage_parts($1, $2::bigint[], $3, $4, $5::timestamptz[], ($9::timestamptz[])[1],
-                     ($9::timestamptz[])[cardinality($9::timestamptz[])], $6::timestamptz[], $7::timestamptz[], $8)
-    WHERE $10::text = '{}' OR usage_matches(dimensions, $10::text::jsonb)
-    GROUP BY 1, 2, 3
-    HAVING sum(events) > 0
-) AS reading
-WHERE (customer_id, bucket, grouped) > ($13::bigint, $14::integer, $15::text[])
-ORDER BY customer_id, bucket, grouped LIMIT $16
+FROM read_usage_totals($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 
 -- name: read_distinct
 SELECT customer_id, bucket, grouped, sum(events)::bigint AS events, count(*)::numeric, NULL::numeric
@@ -237,3 +198,6 @@ ORDER BY starts_at, customer_id, type COLLATE "C", quantity COLLATE "C", dimensi
 
 -- name: find_customer
 SELECT customer_id FROM customer WHERE book_id = $1 AND ref = $2
+
+-- name: any_usage_behind
+SELECT EXISTS (SELECT FROM usage_tail($1, $2, 9223372036854775807, $3, $4, NULL))

@@ -29,6 +29,8 @@ _read_held = _queries.tuples("read_held")
 _customers_behind = _queries.values("customers_behind")
 _names_of_customers = _queries.tuples("names_of_customers")
 
+_OF_PARTS = {"count", "sum", "unique"}
+"""What is read of the parts of totals alone, each of which is planned by itself."""
 _ALL = 2**63 - 1
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -96,7 +98,8 @@ async def read_totals(connection: Connection, book_id: int, wanted: Wanted, afte
     Raises:
         InvalidInput: *after* is not a cursor (``invalid_input``).
     """
-    await _plan_for_the_values(connection)
+    if wanted.meter.aggregation not in _OF_PARTS:
+        await _plan_for_the_values(connection)
     behind = _read_cursor(after, wanted)
     if wanted.by_customer and wanted.customer_id is None:
         return await _read_by_customer(connection, book_id, wanted, behind, limit)
@@ -139,7 +142,8 @@ async def _read(
     filters = canonical.encode({name: list(values) for name, values in meter.filters.items()}).decode()
     turn = (behind.customer_id, _bucket_of(behind, wanted.edges), behind.grouped, limit)
     told_apart = (list(wanted.group_by), wanted.by_customer)
-    through = await _folded_through(connection, book_id)
+    # Counts and sums find the place themselves, in the same breath.
+    through = None if meter.aggregation in {"count", "sum"} else await _folded_through(connection, book_id)
     straight = (book_id, customers, meter.event_type, list(wanted.edges), filters, *told_apart, *turn, meter.quantity)
     match meter.aggregation:
         case "latest":

@@ -11,8 +11,9 @@ import asyncpg
 
 from tallystick.clock import Clock
 from tallystick.db.connect import LOST_CONNECTION, StoreUnreachable
-from tallystick.errors import TallystickError
+from tallystick.errors import Kind, TallystickError
 from tallystick.ledger.books import UnknownBook, find_book
+from tallystick.security.authorise import authorise
 from tallystick.security.keys import PREFIX, KeyInvalid, KeyMissing, authenticate, record_refusal
 from tallystick.security.model import Principal
 
@@ -23,6 +24,7 @@ _LONGEST_KEY = 255
 _PREFIX = PREFIX.encode()
 NOBODY = "nobody"
 """Who is recorded when no key or no good one was shown."""
+_REFUSALS = {Kind.UNAUTHENTICATED, Kind.FORBIDDEN}
 
 
 @dataclass(slots=True)
@@ -124,3 +126,32 @@ class RefusalBook:
         except BaseException:
             self._recorded.discard(entry)
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a caller wants to do where, and the scope that it takes."""
+
+    operation: str
+    scope: str
+    book: str
+
+
+async def admit(recogniser: Recogniser, refusals: RefusalBook, authorization: bytes | None, asked: Asked) -> Principal:
+    """
+    Return who asks, if it may; that it may not is recorded.
+
+    Raises:
+        KeyMissing, KeyInvalid: nobody knows who it is (``security.key_missing``, ``security.key_invalid``).
+        OtherBook, ScopeMissing: it may not (``security.other_book``, ``security.scope_missing``).
+    """
+    name = NOBODY
+    try:
+        principal = await recogniser.recognise(authorization)
+        name = principal.name
+        authorise(principal, asked.scope, asked.book)
+    except TallystickError as error:
+        if error.kind in _REFUSALS:
+            await refusals.record(name, asked.operation, asked.book, error)
+        raise
+    return principal

@@ -1,0 +1,1 @@
+"""Alerts: rules, as data, over what was recorded; what goes beyond one is told once."""

@@ -1,0 +1,129 @@
+"""`tallystick charge`: one debit of a customer's account for all that is due on a day."""
+
+import datetime as dt
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tallystick.cli.charge_files import file, result
+from tallystick.cli.console import complain, out, print_whole
+from tallystick.cli.run import Book, on_store
+from tallystick.ids import uuid7
+from tallystick.open_store import FIRST_BOOK, Store
+from tallystick.operations.run_charges import run_charges
+from tallystick.repayments.model import ChargesMade
+from tallystick.security.model import OPERATOR
+
+app = typer.Typer(no_args_is_help=True, help="Charges: one debit of an account for all that is due on a day.")
+
+app.command("file")(file)
+app.command("result")(result)
+
+Day = Annotated[dt.datetime, typer.Argument(formats=["%Y-%m-%d"], metavar="DAY", help="As in 2026-11-05.")]
+_PAGE = 1000
+
+
+@app.command()
+def make(
+    day: Day,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Judge the first 5,000 customers, answer, and keep nothing.")
+    ] = False,
+    book: Book = FIRST_BOOK,
+) -> None:
+    """Make the charges of a day; run it again whenever you like, each is made once."""
+
+    async def work(store: Store) -> ChargesMade:
+        if dry_run:
+            fields = {"on": day.date().isoformat()}
+            answer = await store.operations.run(OPERATOR, book, "charges.make", str(uuid7()), fields, dry_run=True)
+            return msgspec.json.decode(answer.body, type=ChargesMade)
+        shown = (TextColumn("customers"), BarColumn(), TextColumn("{task.completed:,}"), TimeElapsedColumn())
+        with Progress(*shown, console=complain, transient=True) as progress:
+            task = progress.add_task("", total=None)
+            return await run_charges(
+                store.operations,
+                OPERATOR,
+                book,
+                day.date(),
+                lambda so_far: progress.update(task, completed=so_far.customers),
+            )
+
+    _say(on_store(work), "would be made" if dry_run else "made")
+
+
+@app.command("list")
+def list_(
+    day: Annotated[dt.datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], metavar="DAY")] = None,
+    customer: Annotated[str | None, typer.Option(help="Only this customer's.")] = None,
+    book: Book = FIRST_BOOK,
+) -> None:
+    """List charges with what became of them."""
+
+    async def work(store: Store) -> None:
+        after: str | None = None
+        on = None if day is None else day.date().isoformat()
+        while True:
+            fields = {"on": on, "customer": customer, "after": after, "limit": _PAGE}
+            page = await store.operations.call(OPERATOR, book, "charges.list", "", fields)
+            if page.items:
+                print_whole(out, _charges(page.items))
+            if page.next is None:
+                return
+            after = str(page.next)
+
+    on_store(work)
+    out.print("[dim]amounts in minor units[/dim]")
+
+
+@app.command()
+def day(
+    customer: Annotated[str, typer.Argument(help="Whose account.")],
+    chosen: Annotated[str, typer.Argument(metavar="DAY", help="1 to 28, last, or none to end the debits.")],
+    bank_account: Annotated[str | None, typer.Option(help="An IBAN, or any other text.")] = None,
+    country: Annotated[str | None, typer.Option(help="Whose bank holidays move the day, such as JP or DE-BY.")] = None,
+    rule: Annotated[str, typer.Option(help="following, preceding or modified_following.")] = "following",
+    cutoff_days: Annotated[int, typer.Option(min=0, max=28, help="So many days before a debit it can be changed.")] = 5,
+    book: Book = FIRST_BOOK,
+) -> None:  # fmt: skip
+    """Let a customer choose the day on which the account is debited."""
+    fields: dict[str, object] = {
+        "customer": customer, "day": int(chosen) if chosen.isdecimal() else None if chosen == "none" else chosen,
+        "bank_account": bank_account, "country": country, "rule": rule, "cutoff_days": cutoff_days,
+    }  # fmt: skip
+
+    async def work(store: Store) -> Any:  # noqa: ANN401 - an Agreement
+        return await store.operations.call(OPERATOR, book, "collecting.choose_debit_day", str(uuid7()), fields)
+
+    agreed = on_store(work)
+    next_ = (
+        "nothing is debited any more" if agreed.day is None else f"the next debit by it is on {agreed.next_debit_on}"
+    )
+    still = "" if agreed.still_on is None else f"; that of {agreed.still_on} stays as it was"
+    out.print(f"agreed from {agreed.from_on}: {next_}{still}", highlight=False, soft_wrap=True)
+
+
+def _charges(items: list[Any]) -> Table:
+    table = Table(box=None)
+    for heading in ("debit on", "customer", "account", "attempt", "status", "error", "again on", "id"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("invoices", "amount", "taken"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    for one in items:
+        table.add_row(
+            str(one.debit_on), escape(one.customer), escape(one.bank_account), str(one.attempt), one.status,
+            one.error_kind or "", str(one.retry_on or ""), str(one.id), str(len(one.invoices)),
+            f"{one.amount:,} {one.asset}", f"{one.taken:,}",
+        )  # fmt: skip
+    return table
+
+
+def _say(made: ChargesMade, what: str) -> None:
+    totals = ", ".join(f"{total:,} {asset}" for asset, total in sorted(made.totals.items())) or "nothing"
+    out.print(
+        f"{made.made:,} charges {what} for {made.customers:,} customers: {totals}", highlight=False, soft_wrap=True
+    )

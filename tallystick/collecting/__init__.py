@@ -1,0 +1,1 @@
+"""Collecting: files of banks, slips of stores, reminders and late fees."""

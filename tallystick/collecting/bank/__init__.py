@@ -1,0 +1,1 @@
+"""Bank files: debits out, their results and statements in."""

@@ -1,0 +1,1 @@
+"""Dunning: reminders by rule, and the fees of being late."""

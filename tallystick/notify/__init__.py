@@ -1,0 +1,1 @@
+"""Telling others: events kept in the transaction that they tell of, and delivered as signed webhooks."""

@@ -1,0 +1,235 @@
+"""Files of banks, chunk by chunk: written, applied and imported so that each can be done again after a kill."""
+
+import datetime as dt
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from tallystick.collecting.bank.errors import UnreadableFile
+from tallystick.collecting.bank.model import BankFile, DebitsPage, Imported, Settled, SettledChunk, StatementHead
+from tallystick.collecting.bank.read_mt940 import MOST_BYTES, Read, read_mt940
+from tallystick.collecting.bank.read_results import Result, check_results, read_results
+from tallystick.collecting.bank.write_pain008 import Pain008
+from tallystick.errors import InvalidInput, TallystickError
+from tallystick.ids import uuid7
+from tallystick.operations.bank import MOST_DEBITS, MOST_ENTRIES
+from tallystick.operations.run import Operations
+from tallystick.repayments.model import OutcomesApplied
+from tallystick.security.model import Principal
+
+_AT_ONCE = 2_000
+"""So many results are applied in one transaction, or fewer if they have many invoices each."""
+_TOLD = 20
+"""So many of the results that went wrong are told one by one."""
+
+
+@dataclass(slots=True)
+class ResultsReport:
+    """What became of the results in a file."""
+
+    results: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    """By ``applied``, ``known``, ``refused``, ``under_way`` and ``bad``."""
+    failed: Counter[str] = field(default_factory=Counter)
+    """Of those that were applied, by kind of error."""
+    told: list[str] = field(default_factory=list)
+    """What went wrong, as far as it is told."""
+
+    def tell(self, place: str, why: str) -> None:
+        """Tell of a result that went wrong."""
+        if len(self.told) < _TOLD:
+            self.told.append(f"{place}: {why}")
+
+
+@dataclass(slots=True)
+class StatementReport:
+    """What became of one statement in a file."""
+
+    read: Read
+    imported: int = 0
+    """How many entries were new."""
+    settled: list[Settled] = field(default_factory=list)
+    left_out: str | None = None
+    """Why nothing of it was kept."""
+
+
+async def write_debits(
+    operations: Operations,
+    principal: Principal,
+    book: str,
+    file: BankFile,
+    out: BinaryIO,
+    progress: Callable[[int], None],
+) -> None:
+    """Write a file for the bank, page by page; *progress* is told how many debits are in it so far."""
+    writer = Pain008(file)
+    out.write(writer.begin())
+    after: uuid.UUID | None = None
+    written = 0
+    while True:
+        fields = {"id": file.id, "after": after, "limit": MOST_DEBITS}
+        page: DebitsPage = await operations.call(principal, book, "bank.debits", "", fields)
+        out.write(writer.debits(page.items))
+        written += len(page.items)
+        progress(written)
+        after = page.next
+        if after is None:
+            break
+    out.write(writer.end())
+
+
+async def apply_results_file(
+    operations: Operations,
+    principal: Principal,
+    book: str,
+    path: Path,
+    received_on: dt.date | None,
+    progress: Callable[[int, int], None],
+    *,
+    dry_run: bool = False,
+) -> ResultsReport:
+    """
+    Apply what a bank says in a file; *progress* is told how many of how many results are done.
+
+    The file is read to its end before, so that nothing is applied of one that breaks off. Each charge has one outcome, so
+    that the same file can be applied again, and after a kill goes on where it was.
+
+    Raises:
+        UnreadableFile: it cannot be read (``bank.unreadable_file``).
+    """
+    count = check_results(path)
+    report = ResultsReport()
+    for chunk in _chunks(read_results(path), report):
+        await _apply(operations, principal, book, chunk, received_on, report, dry_run=dry_run)
+        progress(report.results, count)
+    return report
+
+
+def _chunks(results: Iterable[Result], report: ResultsReport) -> Iterator[list[Result]]:
+    """Cut results into chunks in which each charge is named once; those that say nothing of a charge are told."""
+    chunk: dict[uuid.UUID, Result] = {}
+    for one in results:
+        if one.charge is None or one.status in {"bad", "under_way"}:
+            report.results += 1
+            report.counts[one.status] += 1
+            if one.status == "bad":
+                report.tell(one.place, one.why)
+            continue
+        if one.charge in chunk or len(chunk) == _AT_ONCE:
+            yield [*chunk.values()]
+            chunk = {}
+        chunk[one.charge] = one
+    yield [*chunk.values()]
+
+
+async def _apply(
+    operations: Operations, principal: Principal, book: str, chunk: list[Result], received_on: dt.date | None,
+    report: ResultsReport, *, dry_run: bool,
+) -> None:  # fmt: skip
+    if not chunk:
+        return
+    results = [{"charge": one.charge, "amount": one.amount, "error_kind": one.error_kind} for one in chunk]
+    fields = {"results": results, "received_on": received_on}
+    try:
+        answer = await operations.run(
+            principal, book, "bank.apply_results", str(uuid7()), msgspec.to_builtins(fields), dry_run=dry_run
+        )
+    except InvalidInput as error:
+        if error.field != "outcomes" or len(chunk) == 1:
+            raise
+        half = len(chunk) // 2  # with their invoices they are too many for one transaction
+        for part in (chunk[:half], chunk[half:]):
+            await _apply(operations, principal, book, part, received_on, report, dry_run=dry_run)
+        return
+    applied = msgspec.json.decode(answer.body, type=OutcomesApplied)
+    for one, became in zip(chunk, applied.items, strict=True):
+        report.results += 1
+        report.counts[became.status] += 1
+        if became.status == "refused":
+            report.tell(one.place, became.message or "refused")
+        elif became.status == "applied" and one.error_kind:
+            report.failed[one.error_kind] += 1
+
+
+def read_statements(path: Path, encoding: str | None = None, currency: str | None = None) -> list[Read]:
+    """
+    Read the statements in a file.
+
+    Raises:
+        UnreadableFile: it is no MT940, or too large (``bank.unreadable_file``).
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise UnreadableFile(field="file", place=path.name, rule=f"larger than {MOST_BYTES:,} bytes")
+    return read_mt940(path.read_bytes(), encoding, currency)
+
+
+async def import_statements(
+    operations: Operations,
+    principal: Principal,
+    book: str,
+    read: Iterable[Read],
+    *,
+    accept_difference: bool = False,
+) -> list[StatementReport]:
+    """
+    Keep statements, and settle what is certain; statement by statement, of which one that cannot be kept stops no other.
+
+    Done again, it keeps what is new, and settles what was not.
+    """
+    reports = []
+    for one in read:
+        report = StatementReport(one)
+        reports.append(report)
+        head = one.head
+        if head is None:
+            report.left_out = (
+                "no statement with an account, an opening and a closing balance; the same entries come with one"
+            )
+            continue
+        if one.difference and not accept_difference:
+            report.left_out = f"it does not add up: {one.difference} minor units are missing in its entries"
+            continue
+        try:
+            statement = await _import(operations, principal, book, one, head, report, accept_difference)
+            await _settle(operations, principal, book, statement, report)
+        except TallystickError as error:
+            if error.kind.retry_helps:
+                raise
+            report.left_out = error.message
+    return reports
+
+
+async def _import(
+    operations: Operations, principal: Principal, book: str, read: Read, head: StatementHead, report: StatementReport,
+    accept_difference: bool,  # noqa: FBT001 - a fact that is handed on
+) -> uuid.UUID:  # fmt: skip
+    """Keep the entries of a statement, chunk by chunk, and return its id."""
+    statement = head.id
+    own = msgspec.to_builtins(head)
+    for first in range(0, max(len(read.entries), 1), MOST_ENTRIES):
+        entries = read.entries[first : first + MOST_ENTRIES]
+        fields = {
+            **own, "entries": msgspec.to_builtins(entries), "first": first + 1, "of": len(read.entries),
+            "accept_difference": accept_difference,
+        }  # fmt: skip
+        kept: Imported = await operations.call(principal, book, "bank.import", str(uuid7()), fields)
+        statement = kept.statement
+        report.imported += kept.new
+    return statement
+
+
+async def _settle(
+    operations: Operations, principal: Principal, book: str, statement: uuid.UUID, report: StatementReport
+) -> None:
+    for what in ("charges", "credits", "returns"):
+        after: int | None = 0
+        while after is not None:
+            fields = {"statement": str(statement), "what": what, "after": after}
+            chunk: SettledChunk = await operations.call(principal, book, "bank.settle", str(uuid7()), fields)
+            report.settled += chunk.items
+            after = chunk.next

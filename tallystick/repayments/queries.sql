@@ -1,0 +1,266 @@
+-- name: enter_to_repay
+SELECT place, horizon FROM enter_to_repay($1)
+
+-- Two who make charges could put one invoice into two of them; and who applies outcomes says which are under way.
+
+-- name: enter_to_charge
+SELECT pg_advisory_xact_lock(7, $1)
+
+-- name: enter_to_apply
+SELECT pg_advisory_xact_lock_shared(7, $1)
+
+-- name: find_customers
+SELECT ref, customer_id FROM customer WHERE book_id = $1 AND ref = ANY ($2::text[])
+
+-- name: find_usable_account
+SELECT account_id FROM account_now WHERE book_id = $1 AND code = $2 AND asset = $3 AND closed_at IS NULL
+
+-- name: product_exists
+SELECT EXISTS (SELECT FROM price WHERE book_id = $1 AND product = $2)
+    OR EXISTS (SELECT FROM invoice_request WHERE book_id = $1 AND product = $2)
+
+-- name: insert_policy
+INSERT INTO allocation_policy (book_id, customer_id, policy, transaction_id, message_place, set_at)
+VALUES ($1, $2, $3, transaction_order(), $4, $5)
+
+-- name: find_policies
+SELECT wanted.customer_id, newest.policy
+FROM unnest($2::bigint[]) AS wanted (customer_id)
+JOIN LATERAL (
+    SELECT policy FROM allocation_policy
+    WHERE book_id = $1 AND allocation_policy.customer_id = wanted.customer_id AND transaction_id < $3
+    ORDER BY transaction_id DESC, message_place DESC LIMIT 1
+) AS newest ON policy IS NOT NULL
+
+-- name: find_book_policy
+SELECT policy FROM allocation_policy
+WHERE book_id = $1 AND customer_id IS NULL AND transaction_id < $2
+ORDER BY transaction_id DESC, message_place DESC LIMIT 1
+
+-- name: find_dues
+SELECT invoice.customer_id, invoice.asset_id, invoice.invoice_id, invoice.product, issue.due_on, issued_at, account_id, cost_rank,
+       issue.series, issue.number
+FROM unnest($2::bigint[], $3::integer[]) AS wanted (customer_id, asset_id)
+JOIN invoice ON invoice.book_id = $1 AND invoice.customer_id = wanted.customer_id AND invoice.asset_id = wanted.asset_id
+JOIN invoice_issue AS issue ON issue.book_id = $1 AND issue.invoice_id = invoice.invoice_id
+LEFT JOIN invoice_request AS request ON request.book_id = $1 AND request.invoice_id = invoice.invoice_id
+LEFT JOIN LATERAL (
+    SELECT state FROM invoice_state
+    WHERE invoice_state.book_id = $1 AND invoice_state.invoice_id = invoice.invoice_id
+      AND state NOT IN ('due', 'overdue') AND transaction_id < $4
+    ORDER BY transaction_id DESC, message_place DESC LIMIT 1
+) AS noted ON true
+WHERE issue.transaction_id < $4 AND ($5::date IS NULL OR issue.due_on <= $5)
+  AND coalesce(noted.state NOT IN ('paid', 'void', 'written_off'), true)
+ORDER BY invoice.customer_id, issue.due_on, issued_at, invoice.invoice_id
+
+-- name: find_owned
+SELECT invoice_id FROM invoice JOIN invoice_issue AS issue USING (book_id, invoice_id)
+WHERE book_id = $1 AND customer_id = $2 AND asset_id = $3 AND invoice_id = ANY ($4::uuid[]) AND issue.transaction_id < $5
+
+-- name: find_outstanding
+SELECT wanted.account_id, (sums.debits - sums.credits - sums.held_credits)::bigint
+FROM unnest($2::bigint[]) AS wanted (account_id) CROSS JOIN LATERAL account_sums($1, wanted.account_id) AS sums
+
+-- name: find_by_reference
+SELECT repayment_id, repayment.transaction_id
+FROM unnest($2::text[], $3::text[]) AS wanted (channel, reference)
+JOIN repayment ON repayment.book_id = $1 AND repayment.channel = wanted.channel AND repayment.reference = wanted.reference
+
+-- name: insert_repayments
+INSERT INTO repayment (book_id, repayment_id, customer_id, asset_id, amount, channel, reference, received_on,
+                       from_account_id, transfer_id, policy, transaction_id, message_place, received_at)
+SELECT $1, given.*, (SELECT transaction_order()), $2, $3
+FROM unnest($4::uuid[], $5::bigint[], $6::integer[], $7::bigint[], $8::text[], $9::text[], $10::date[], $11::bigint[],
+            $12::uuid[], $13::jsonb[]) AS given
+
+-- name: insert_allocations
+INSERT INTO repayment_allocation (book_id, transfer_id, repayment_id, customer_id, invoice_id, amount, why,
+                                  transaction_id, message_place, allocated_at)
+SELECT $1, given.*, (SELECT transaction_order()), $2, $3
+FROM unnest($4::uuid[], $5::uuid[], $6::bigint[], $7::uuid[], $8::bigint[], $9::text[]) AS given
+
+-- name: find_repayments
+SELECT repayment.repayment_id, customer.ref, asset.code, repayment.amount, channel, reference, received_on, account.code,
+       repayment.policy, repayment.transfer_id, received_at,
+       EXISTS (SELECT FROM repayment_return AS gone
+               WHERE gone.book_id = $1 AND gone.repayment_id = repayment.repayment_id AND gone.kind = 'reversal'),
+       repayment.transaction_id, repayment.message_place, repayment.customer_id, repayment.asset_id, repayment.from_account_id
+FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (repayment_id, nth)
+JOIN repayment ON repayment.book_id = $1 AND repayment.repayment_id = wanted.repayment_id
+JOIN customer ON customer.book_id = $1 AND customer.customer_id = repayment.customer_id
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = repayment.asset_id
+LEFT JOIN account ON account.book_id = $1 AND account.account_id = repayment.from_account_id
+ORDER BY nth
+
+-- name: find_allocations
+SELECT repayment_id, invoice_id, amount, why, repayment_allocation.transfer_id,
+       (SELECT coalesce(sum(amount), 0)::bigint FROM allocation_undo
+        WHERE allocation_undo.book_id = $1 AND allocation_undo.undone_id = repayment_allocation.transfer_id)
+FROM repayment_allocation JOIN invoice_issue USING (book_id, invoice_id)
+WHERE book_id = $1 AND repayment_id = ANY ($2::uuid[])
+ORDER BY due_on, invoice_issue.issued_at, invoice_id
+
+-- name: page_repayments
+SELECT repayment_id FROM repayment
+WHERE book_id = $1 AND ($2::bigint IS NULL OR customer_id = $2) AND (transaction_id, message_place) > ($3, $4)
+ORDER BY transaction_id, message_place, repayment_id LIMIT $5
+
+-- name: page_customers
+SELECT customer_id, ref FROM customer
+WHERE book_id = $1 AND customer_id > $2 AND ($3::text IS NULL OR ref = $3) ORDER BY customer_id LIMIT $4
+
+-- name: list_assets
+SELECT asset_id, code FROM asset WHERE book_id = $1 ORDER BY asset_id
+
+-- name: find_account_sums
+SELECT account.code, sums.credits - sums.debits
+FROM account CROSS JOIN LATERAL account_sums($1, account.account_id) AS sums
+WHERE account.book_id = $1 AND account.code = ANY ($2::text[])
+
+-- name: find_undoable
+SELECT repayment_allocation.transfer_id, repayment_id, repayment_allocation.invoice_id, account_id, left_over.amount
+FROM repayment_allocation
+JOIN invoice USING (book_id, invoice_id)
+JOIN invoice_issue USING (book_id, invoice_id)
+CROSS JOIN LATERAL (
+    SELECT repayment_allocation.amount - coalesce(sum(undo.amount), 0)::bigint AS amount FROM allocation_undo AS undo
+    WHERE undo.book_id = $1 AND undo.undone_id = repayment_allocation.transfer_id AND undo.transaction_id < $5
+) AS left_over
+WHERE book_id = $1 AND repayment_allocation.customer_id = $2 AND asset_id = $3
+  AND (repayment_id = $4 OR repayment_id IS NULL) AND repayment_allocation.transaction_id < $5 AND left_over.amount > 0
+ORDER BY repayment_id IS NULL, repayment_allocation.transaction_id DESC, due_on DESC, repayment_allocation.invoice_id
+
+-- name: insert_return
+INSERT INTO repayment_return (book_id, return_id, kind, customer_id, asset_id, repayment_id, amount, to_account_id,
+                              reference, reason, transfer_id, transaction_id, message_place, returned_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, transaction_order(), $12, $13)
+
+-- name: insert_undos
+INSERT INTO allocation_undo (book_id, transfer_id, undone_id, return_id, amount, transaction_id, message_place, undone_at)
+SELECT $1, given.transfer_id, given.undone_id, $2, given.amount, (SELECT transaction_order()), $3, $4
+FROM unnest($5::uuid[], $6::uuid[], $7::bigint[]) AS given (transfer_id, undone_id, amount)
+
+-- name: find_return
+SELECT return_id, kind, customer.ref, asset.code, repayment_return.amount, repayment_id, account.code, reference, reason,
+       transfer_id, repayment_return.transaction_id
+FROM repayment_return
+JOIN customer USING (book_id, customer_id)
+JOIN asset USING (book_id, asset_id)
+JOIN account ON account.book_id = $1 AND account.account_id = to_account_id
+WHERE repayment_return.book_id = $1 AND return_id = $2
+
+-- name: find_reopened
+SELECT invoice_id, sum(allocation_undo.amount)::bigint
+FROM allocation_undo JOIN repayment_allocation ON repayment_allocation.book_id = $1 AND repayment_allocation.transfer_id = undone_id
+WHERE allocation_undo.book_id = $1 AND return_id = $2 GROUP BY 1 ORDER BY 1
+
+-- name: insert_agreement
+INSERT INTO debit_agreement (book_id, customer_id, bank_account, day, country, rule, cutoff_days, from_on,
+                             transaction_id, message_place, agreed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, transaction_order(), $9, $10)
+
+-- name: find_agreements
+SELECT bank_account, day::integer, country, rule, cutoff_days::integer, from_on FROM debit_agreement
+WHERE book_id = $1 AND customer_id = $2 ORDER BY transaction_id DESC, message_place DESC
+
+-- name: list_calendars
+SELECT DISTINCT country, rule FROM debit_agreement WHERE book_id = $1 AND country IS NOT NULL AND transaction_id < $2
+ORDER BY 1, 2
+
+-- Of the next customers with an agreement each one's that counts on the day, with what the day has to do with them: whether
+-- it is their debit day ($6 to $8 are the choices that lead to it), and the newest charge by asset that is to be tried again.
+
+-- name: page_chargeable
+SELECT chunk.customer_id, customer.ref, governing.bank_account, governing.country,
+       EXISTS (SELECT FROM unnest($6::text[], $7::text[], $8::smallint[]) AS choice (country, rule, day)
+               WHERE (choice.country, choice.rule, choice.day)
+                   = (governing.country, governing.rule, coalesce(governing.day, 0)))
+FROM (
+    SELECT DISTINCT customer_id FROM debit_agreement
+    WHERE book_id = $1 AND customer_id > $2 AND transaction_id < $3 ORDER BY customer_id LIMIT $4
+) AS chunk
+JOIN customer ON customer.book_id = $1 AND customer.customer_id = chunk.customer_id
+LEFT JOIN LATERAL (
+    SELECT bank_account, country, rule, day FROM debit_agreement
+    WHERE debit_agreement.book_id = $1 AND debit_agreement.customer_id = chunk.customer_id AND from_on <= $5
+      AND transaction_id < $3
+    ORDER BY transaction_id DESC, message_place DESC LIMIT 1
+) AS governing ON true
+ORDER BY chunk.customer_id
+
+-- name: find_retries
+SELECT newest.customer_id, newest.asset_id, newest.charge_id, newest.attempt::integer
+FROM unnest($2::bigint[]) AS wanted (customer_id)
+JOIN LATERAL (
+    SELECT DISTINCT ON (asset_id) customer_id, asset_id, charge.charge_id, attempt, retry_on
+    FROM charge LEFT JOIN charge_outcome AS outcome
+        ON outcome.book_id = $1 AND outcome.charge_id = charge.charge_id AND outcome.transaction_id < $3
+    WHERE charge.book_id = $1 AND charge.customer_id = wanted.customer_id AND charge.transaction_id < $3
+    ORDER BY asset_id, debit_on DESC, attempt DESC
+) AS newest ON newest.retry_on <= $4
+
+-- name: find_charged
+SELECT charge_id, invoice_id, amount FROM charge_invoice WHERE book_id = $1 AND charge_id = ANY ($2::uuid[])
+ORDER BY charge_id, invoice_id
+
+-- name: find_under_way
+SELECT DISTINCT invoice_id
+FROM charge_invoice JOIN charge USING (book_id, charge_id)
+WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND charge.transaction_id < $3
+  AND NOT EXISTS (SELECT FROM charge_outcome AS outcome
+                  WHERE outcome.book_id = $1 AND outcome.charge_id = charge.charge_id AND outcome.transaction_id < $3)
+UNION
+SELECT invoice_id FROM slip_invoice JOIN slip_announced USING (book_id, slip_id)
+WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
+
+-- name: find_charged_days
+SELECT customer_id, bank_account, asset_id FROM charge
+WHERE book_id = $1 AND debit_on = $2 AND customer_id = ANY ($3::bigint[])
+
+-- name: insert_charges
+WITH made AS (
+    INSERT INTO charge (book_id, charge_id, customer_id, bank_account, asset_id, debit_on, amount, attempt, retry_of, country,
+                        transaction_id, message_place, made_at)
+    SELECT $1, charge_id, customer_id, bank_account, asset_id, $2, amount, attempt, retry_of, country,
+           (SELECT transaction_order()), $3, $4
+    FROM unnest($5::uuid[], $6::bigint[], $7::text[], $8::integer[], $9::bigint[], $10::smallint[], $11::uuid[], $12::text[])
+         AS given (charge_id, customer_id, bank_account, asset_id, amount, attempt, retry_of, country)
+)
+INSERT INTO charge_invoice (book_id, charge_id, invoice_id, amount)
+SELECT $1, given.* FROM unnest($13::uuid[], $14::uuid[], $15::bigint[]) AS given
+
+-- name: find_charges
+SELECT charge.charge_id, customer.ref, bank_account, asset.code, debit_on, charge.amount, attempt::integer, retry_of, taken,
+       error_kind, retry_on, repayment_id, charge.customer_id, charge.asset_id, country, outcome.transaction_id,
+       (SELECT coalesce(sum(placed.amount), 0)::bigint FROM repayment_allocation AS placed
+        WHERE placed.book_id = $1 AND placed.repayment_id = outcome.repayment_id)
+FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (charge_id, nth)
+JOIN charge ON charge.book_id = $1 AND charge.charge_id = wanted.charge_id
+JOIN customer ON customer.book_id = $1 AND customer.customer_id = charge.customer_id
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = charge.asset_id
+LEFT JOIN charge_outcome AS outcome ON outcome.book_id = $1 AND outcome.charge_id = charge.charge_id
+ORDER BY nth
+
+-- name: page_charges
+SELECT charge_id FROM charge
+WHERE book_id = $1 AND ($2::date IS NULL OR debit_on = $2) AND ($3::bigint IS NULL OR customer_id = $3)
+  AND ($4::uuid IS NULL OR (debit_on, charge_id) > (
+      SELECT cursor.debit_on, cursor.charge_id FROM charge AS cursor WHERE cursor.book_id = $1 AND cursor.charge_id = $4))
+ORDER BY debit_on, charge_id LIMIT $5
+
+-- name: charge_exists
+SELECT EXISTS (SELECT FROM charge WHERE book_id = $1 AND charge_id = $2)
+
+-- name: insert_outcomes
+INSERT INTO charge_outcome (book_id, charge_id, taken, error_kind, retry_on, repayment_id, transaction_id, message_place, at)
+SELECT $1, given.*, (SELECT transaction_order()), $2, $3
+FROM unnest($4::uuid[], $5::bigint[], $6::text[], $7::date[], $8::uuid[]) AS given
+
+-- name: insert_retry_policy
+INSERT INTO charge_retry_policy (book_id, rules, transaction_id, message_place, set_at)
+VALUES ($1, $2, transaction_order(), $3, $4)
+
+-- name: find_retry_policy
+SELECT rules FROM charge_retry_policy WHERE book_id = $1 AND transaction_id < $2
+ORDER BY transaction_id DESC, message_place DESC LIMIT 1
