@@ -10,8 +10,8 @@ from tallystick.alerts.set_rule import RaisedAlert, list_rules, newest_alerts, r
 from tallystick.errors import InvalidInput
 from tallystick.operations.catalog import CatalogCode
 from tallystick.operations.invoicing import CustomerRef
-from tallystick.operations.ledger import AssetCode, NothingInput, PageSize
-from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.ledger import AssetCode, PageSize
+from tallystick.operations.model import Call, Input, NothingInput, Operation
 
 _DAY = 86_400
 _MOST_RULES = 100

@@ -9,7 +9,7 @@ import msgspec
 from tallystick.errors import InvalidInput
 from tallystick.money import MAX_AMOUNT
 from tallystick.operations.ledger import Code, PageSize
-from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.operations.repayments import CustomerRef
 from tallystick.repayments.apply_outcomes import Arrival, Outcome, apply_outcomes, find_retry_policy, set_retry_policy
 from tallystick.repayments.charge import make_charges, read_cursor
@@ -47,10 +47,6 @@ class SetRetryPolicyInput(Input, frozen=True):
     """By kind of error what is done about charges that fail; a kind that is not named is not tried again."""
 
     rules: Annotated[dict[ErrorKind, RetryRuleInput], msgspec.Meta(max_length=100)]
-
-
-class NothingInput(Input, frozen=True):
-    """Nothing."""
 
 
 class MakeChargesInput(Input, frozen=True):

@@ -13,7 +13,7 @@ from tallystick.collecting.dunning.remind import make_reminders
 from tallystick.collecting.dunning.rules import Rules, find_rules, set_rules
 from tallystick.errors import InvalidInput
 from tallystick.operations.ledger import PageSize
-from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.operations.repayments import CustomerRef
 from tallystick.repayments.charge import read_cursor
 from tallystick.repayments.dues import NOW
@@ -30,10 +30,6 @@ class SetRulesInput(Input, frozen=True):
     """Who is reminded when, and what being late costs, from now on."""
 
     rules: Rules
-
-
-class NoInput(Input, frozen=True):
-    """Nothing."""
 
 
 class DebtorsInput(Input, frozen=True):
@@ -86,7 +82,7 @@ async def set_dunning_rules(call: Call, request: SetRulesInput) -> Rules:
     return request.rules
 
 
-async def rules(call: Call, _: NoInput) -> Rules:
+async def rules(call: Call, _: NothingInput) -> Rules:
     """Return who is reminded when, and what being late costs."""
     return await find_rules(call.connection, call.book.book_id, NOW)
 
@@ -134,7 +130,7 @@ def _require_day(call: Call, on: dt.date) -> None:
 _WRITE, _READ = "dunning:write", "dunning:read"
 OPERATIONS = [
     Operation("dunning.set_rules", SetRulesInput, Rules, _WRITE, "POST /dunning/rules", set_dunning_rules),
-    Operation("dunning.rules", NoInput, Rules, _READ, "GET /dunning/rules", rules, reads=True),
+    Operation("dunning.rules", NothingInput, Rules, _READ, "GET /dunning/rules", rules, reads=True),
     Operation("dunning.list_debtors", DebtorsInput, DebtorsPage, _READ, "GET /dunning/debtors", debtors, reads=True),
     Operation("dunning.remind", RemindInput, Reminded, _WRITE, "POST /dunning/reminders", remind),
     Operation("dunning.list_fees", FeesInput, FeesPage, _READ, "GET /dunning/fees", list_fees, reads=True),

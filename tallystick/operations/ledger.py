@@ -31,7 +31,7 @@ from tallystick.ledger.post import MAX_BATCH, post
 from tallystick.ledger.read_log import CheckpointNote, read_newest_checkpoint
 from tallystick.ledger.resolve import resolve_accounts
 from tallystick.money import MAX_AMOUNT
-from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.model import Call, Input, NothingInput, Operation
 
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 """An account's code: a path such as ``customers/42/receivable``."""
@@ -291,10 +291,6 @@ class ExpireOutput(msgspec.Struct, frozen=True):
     """How many holds were ended; the others had ended already."""
 
     expired: int
-
-
-class NothingInput(Input, frozen=True):
-    """Nothing beside the book."""
 
 
 _EARLIEST = microseconds(dt.datetime(1, 1, 1, tzinfo=dt.UTC))

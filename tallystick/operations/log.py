@@ -10,7 +10,7 @@ from tallystick.ledger.log.note import encode_base64
 from tallystick.ledger.log_keys import list_log_keys
 from tallystick.ledger.prove import prove_growth, prove_transfer
 from tallystick.ledger.read_log import CheckpointNote, KeptCheckpoint
-from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.model import Call, Input, NothingInput, Operation
 
 
 class ProveTransferInput(Input, frozen=True):
@@ -52,10 +52,6 @@ class ConsistencyProof(msgspec.Struct, frozen=True):
     older: CheckpointNote
     newer: CheckpointNote
     hashes: list[str]
-
-
-class NothingInput(Input, frozen=True):
-    """Nothing."""
 
 
 class LogKeyOutput(msgspec.Struct, frozen=True):

@@ -25,6 +25,10 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What a caller sends; a field that is not named is refused."""
 
 
+class NothingInput(Input, frozen=True):
+    """Nothing beside the book."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call under way: the open transaction, and who asks for what where."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from tallystick.errors import InvalidInput
-from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.security import keys as verbs
 from tallystick.security.authorise import ScopeMissing
 from tallystick.security.model import ApiKey
@@ -29,10 +29,6 @@ class KeyIdInput(Input, frozen=True):
     """The id of an API key."""
 
     key_id: uuid.UUID
-
-
-class NothingInput(Input, frozen=True):
-    """Nothing beside the book."""
 
 
 async def create_key(call: Call, request: CreateKeyInput) -> ApiKey:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 
 from tallystick.errors import InvalidInput
-from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.usage.accept import Judged, SeenUsage, Status, accept
 from tallystick.usage.billable import BillableRule
 from tallystick.usage.columns import EventColumns, columns_of
@@ -79,10 +79,6 @@ class RuleOutput(msgspec.Struct, frozen=True):
     set_at: dt.datetime | None
 
 
-class NoInput(Input, frozen=True):
-    """Nothing beside the book."""
-
-
 async def record(call: Call, request: RecordInput) -> RecordOutput:
     """Record usage events: those that are billable and new are stored, and each of the others is told why not."""
     events = read_given(request.source, request.events)
@@ -137,7 +133,7 @@ async def set_billable_rule(call: Call, request: RuleInput) -> RuleOutput:
     return _rule_output(await set_rule(call.connection, call.recorded, request.rule))
 
 
-async def read_billable_rule(call: Call, _: NoInput) -> RuleOutput:
+async def read_billable_rule(call: Call, _: NothingInput) -> RuleOutput:
     """Return the rule that says which usage is billed."""
     return _rule_output(await find_rule(call.connection, call.book.book_id))
 
@@ -180,7 +176,7 @@ OPERATIONS = [
     ),
     Operation(
         "usage.billable_rule",
-        NoInput,
+        NothingInput,
         RuleOutput,
         "usage:read",
         "GET /usage/billable-rule",

@@ -19,9 +19,8 @@ from tallystick.ids import uuid7
 from tallystick.invoicing.late_usage import require_issued
 from tallystick.ledger.books import find_book
 from tallystick.ledger.write_whole import write_whole
-from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.operations.run import KEPT_KINDS, Operations
-from tallystick.operations.usage import NoInput
 from tallystick.operations.wait_settled import wait_settled
 from tallystick.operations.work_totals import fold_behind
 from tallystick.security.authorise import authorise
@@ -116,7 +115,7 @@ class Manifest(msgspec.Struct, frozen=True):
     sha256: str
 
 
-async def months(call: Call, _: NoInput) -> MonthsOutput:
+async def months(call: Call, _: NothingInput) -> MonthsOutput:
     """Return what there is of each month of usage: attached, detached, exported or dropped, how much and in which order."""
     return MonthsOutput(await list_months(call.connection, call.book.book_id))
 
@@ -167,7 +166,7 @@ async def change_retention(call: Call, request: RetentionInput) -> Retention:
     return await set_retention(call.connection, call.recorded, request.attached_months, request.kept_months)
 
 
-async def read_retention(call: Call, _: NoInput) -> Retention:
+async def read_retention(call: Call, _: NothingInput) -> Retention:
     """Return how long months of usage stay."""
     return await find_retention(call.connection, call.book.book_id)
 
@@ -395,7 +394,7 @@ def _sha256(path: Path) -> str:
 
 OPERATIONS = [
     Operation(
-        "usage.months", NoInput, MonthsOutput, "usage:read", "GET /usage/months", months, reads=True, snapshot=True
+        "usage.months", NothingInput, MonthsOutput, "usage:read", "GET /usage/months", months, reads=True, snapshot=True
     ),
     Operation("usage.detach_month", MonthInput, MovedOutput, SCOPE, "POST /usage/months/detach", detach_month),
     Operation("usage.attach_month", MonthInput, MovedOutput, SCOPE, "POST /usage/months/attach", attach_month),
@@ -403,5 +402,7 @@ OPERATIONS = [
     Operation("usage.note_export", NoteExportInput, MovedOutput, SCOPE, "", export_noted),
     Operation("usage.note_restore", NoteRestoreInput, MovedOutput, SCOPE, "", restore_noted),
     Operation("usage.set_retention", RetentionInput, Retention, SCOPE, "POST /usage/retention", change_retention),
-    Operation("usage.retention", NoInput, Retention, "usage:read", "GET /usage/retention", read_retention, reads=True),
+    Operation(
+        "usage.retention", NothingInput, Retention, "usage:read", "GET /usage/retention", read_retention, reads=True
+    ),
 ]

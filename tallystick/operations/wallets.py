@@ -10,8 +10,8 @@ import msgspec
 from tallystick.errors import InvalidInput
 from tallystick.operations.catalog import CatalogCode
 from tallystick.operations.invoicing import CustomerRef
-from tallystick.operations.ledger import Amount, AssetCode, NothingInput, PageSize, Reference, require_callers_id
-from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.ledger import Amount, AssetCode, PageSize, Reference, require_callers_id
+from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.rating.exact import digits_written_out
 from tallystick.wallets import bind_unit as binding
 from tallystick.wallets import end, find, grant, watch

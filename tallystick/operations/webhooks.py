@@ -26,8 +26,8 @@ from tallystick.notify.find_deliveries import (
 from tallystick.notify.judge_address import NotReached, Reach, parse_url
 from tallystick.notify.replay import Replay, replay
 from tallystick.notify.set_endpoint import Endpoint, require_types
-from tallystick.operations.ledger import NothingInput, PageSize
-from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.ledger import PageSize
+from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.operations.run import Operations
 from tallystick.security.model import Principal
 
