@@ -10,7 +10,7 @@ BIN := .venv/bin
 LOCKS := requirements.txt requirements-dev.txt
 READY := .venv/.stamp
 
-.PHONY: help setup demo up test lint check bench simulate format lock clean
+.PHONY: help setup demo up test lint check bench simulate simulate-payments format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: $(READY) ## measure (ONLY=id,id for some, JSON=file for JSON lines)
 
 simulate: $(READY) ## hurt a running house and audit its books (SECONDS=600, SEED=n for one seed again)
 	@$(BIN)/python -m tests.simulation --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+
+simulate-payments: $(READY) ## have thousands pay while servers die and the provider misbehaves (PAYMENTS=10000, SEED=n)
+	@$(BIN)/python -m tests.simulation.payments --payments $(or $(PAYMENTS),10000) $(if $(SEED),--seed $(SEED))
 
 format: $(READY) ## put the source into the house's format
 	@$(BIN)/ruff check --quiet --fix-only

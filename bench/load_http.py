@@ -24,7 +24,7 @@ import uvloop
 
 from bench.table import Number, Result
 from tallystick.api.rest.app import make_app
-from tallystick.api.rest.serve import server_config
+from tallystick.api.rest.serve import server_config, spare_the_collector
 from tallystick.clock import SystemClock
 from tallystick.db.connect import open_pool
 from tallystick.db.embedded import EmbeddedServer
@@ -219,7 +219,9 @@ async def _serve(url: str, port: int, directory: Path) -> None:
     pool = await open_pool(url)
     operations = Operations(pool, SystemClock(), TABLE)
     sealing = asyncio.create_task(Sealing(operations, directory / "keys", "bench.example").run())
-    await uvicorn.Server(server_config(make_app(operations), port=port)).serve()
+    app = make_app(operations)
+    spare_the_collector()
+    await uvicorn.Server(server_config(app, port=port)).serve()
     sealing.cancel()
 
 

@@ -90,6 +90,8 @@ TARGETS: dict[str, tuple[Target, ...]] = {
     "invoice_pdf": (Target("value", at_least=30),),
     "invoice_issue": (Target("value", under=60),),
     "invoice_debit": (Target("value", under=60),),
+    "payment_flow": (Target("value", at_least=300),),
+    "receipt_read": (Target("value", under=10), Target("reads/s", at_least=999), Target("payments/s", at_least=9.5)),
     "rest_transfer": (Target("value", at_least=6_000), Target("p99", under=40), Target("ratio", at_least=1.5)),
 }
 """What each id has to reach on 2 cores; an id that is not here is measured for comparison only."""

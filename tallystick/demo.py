@@ -25,12 +25,15 @@ from tallystick.invoicing.model import Invoice
 from tallystick.ledger.log_keys import load_public_key
 from tallystick.money import Money, currency
 from tallystick.open_store import FIRST_BOOK, ensure_book, keys_directory, open_store
+from tallystick.operations.carry_payments import carry_payments
 from tallystick.operations.import_usage import ImportReport, import_usage
 from tallystick.operations.invoicing_month import MonthRun, run_month
 from tallystick.operations.run import Operations
 from tallystick.operations.sealing import Sealing
+from tallystick.operations.work_queues import QueueWorker
+from tallystick.payments import wake as payments
 from tallystick.payments.model import PaymentOutput
-from tallystick.payments.providers import protocol
+from tallystick.payments.providers.registry import Providers
 from tallystick.payments.providers.sandbox import process as sandbox
 from tallystick.payments.providers.sandbox.client import SandboxProvider
 from tallystick.periods import month
@@ -117,14 +120,18 @@ async def _demo(out: Console, data: Path | None) -> bool:
         settings = replace(read_settings({}), data_directory=Path(directory))
         async with open_store(settings) as store, _sandbox(Path(directory) / "sandbox.jsonl") as provider:
             operations = store.operations
-            operations.resources[protocol.Provider] = provider
+            operations.resources[Providers] = Providers.only(provider)
+            queues = QueueWorker(operations, {payments.QUEUE: carry_payments})
+            operations.resources[QueueWorker] = queues
             await ensure_book(operations, FIRST_BOOK)
-            sealing = asyncio.create_task(Sealing(operations, keys_directory(settings), settings.log_origin).run())
+            sealing = Sealing(operations, keys_directory(settings), settings.log_origin)
+            workers = [asyncio.create_task(sealing.run()), asyncio.create_task(queues.run())]
             try:
                 outcome = await _main_job(out, operations, file, _Keys(keys_directory(settings)))
             finally:
-                sealing.cancel()
-                await asyncio.gather(sealing, return_exceptions=True)
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
     return _say(out, outcome, time.monotonic() - began)
 
 

@@ -135,6 +135,11 @@ def worded(error: msgspec.ValidationError, type_: Any, within: str | None = None
     return InvalidInput(field=".".join(part for part in (within, flaw.field) if part) or None, rule=flaw.rule)
 
 
+@cache
+def _type_info(type_: Any) -> inspect.Type:  # noqa: ANN401 - as above
+    return inspect.type_info(type_)
+
+
 def require_whole_instants(value: object, type_: Any) -> None:  # noqa: ANN401 - as above
     """
     Find that no instant is finer than what is kept, the microsecond: msgspec would round it in silence.
@@ -150,7 +155,7 @@ def require_whole_instants(value: object, type_: Any) -> None:  # noqa: ANN401 -
         if _TOO_FINE_BYTES.search(value) is None and _ESCAPE not in value:
             return
         value = msgspec.json.decode(value)
-    for field in _find_finer(value, inspect.type_info(type_), ""):
+    for field in _find_finer(value, _type_info(type_), ""):
         raise InvalidInput(field=field or None, rule=_NOT_FINER)
 
 

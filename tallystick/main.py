@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -17,29 +16,49 @@ from tallystick.api.avro.over_sockets import AvroOverSockets
 from tallystick.api.grpc.serve import GrpcServer
 from tallystick.api.recognise import Recogniser, RefusalBook
 from tallystick.api.rest.app import make_app
-from tallystick.api.rest.serve import server_config
+from tallystick.api.rest.serve import server_config, spare_the_collector
 from tallystick.errors import Kind, TallystickError
 from tallystick.ledger.books import list_books
 from tallystick.ledger.watching.ask_witness import parse_witnesses
 from tallystick.open_store import FIRST_BOOK, Store, ensure_book, keys_directory, open_store
+from tallystick.operations.carry_disputes import carry_disputes
+from tallystick.operations.carry_payments import carry_payments
+from tallystick.operations.carry_refunds import carry_refunds
+from tallystick.operations.overdue_run import work_overdue
+from tallystick.operations.provider_events import carry_events
 from tallystick.operations.run import Operations
 from tallystick.operations.sealing import Sealing
 from tallystick.operations.witnessing import Witnessing
 from tallystick.operations.work_alerts import work_alerts
 from tallystick.operations.work_holds import work_holds
-from tallystick.operations.work_payments import take_over_payments, work_payments
+from tallystick.operations.work_keyvalue import work_keyvalue
+from tallystick.operations.work_payouts import carry_payouts, work_payouts
+from tallystick.operations.work_queues import Handler, QueueWorker, take_over
 from tallystick.operations.work_totals import work_totals
 from tallystick.operations.work_usage_months import work_usage_months
 from tallystick.operations.work_wallets import work_wallets
 from tallystick.operations.work_webhooks import Webhooks
-from tallystick.payments.providers import protocol
-from tallystick.payments.providers.sandbox import process as sandbox
-from tallystick.payments.providers.sandbox.client import SandboxProvider
+from tallystick.payments import wake as payments
+from tallystick.payments.disputes import queue as disputes
+from tallystick.payments.hear import keep as provider_events
+from tallystick.payments.payouts import queue as payouts
+from tallystick.payments.providers.configure import open_providers
+from tallystick.payments.providers.registry import Providers
+from tallystick.payments.refunds import queue as refunds
 from tallystick.settings import Settings
 
 _log = structlog.get_logger()
 
 _Done = TypeVar("_Done")
+
+HANDLERS: dict[str, Handler] = {
+    payments.QUEUE: carry_payments,
+    refunds.QUEUE: carry_refunds,
+    disputes.QUEUE: carry_disputes,
+    payouts.QUEUE: carry_payouts,
+    provider_events.QUEUE: carry_events,
+}
+"""Who works off which queue."""
 
 
 class PortTaken(TallystickError):
@@ -100,6 +119,7 @@ async def up(settings: Settings, announce: Callable[[Started], None], stop: asyn
         )
         server = _Server(server_config(app))
         stack.push_async_callback(_cancel, [asyncio.create_task(_end(server, stop))])
+        spare_the_collector()
         announce(started)
         await server.serve(sockets=[listener])
 
@@ -107,11 +127,13 @@ async def up(settings: Settings, announce: Callable[[Started], None], stop: asyn
 async def _start(settings: Settings, stack: contextlib.AsyncExitStack, address: str) -> Started:
     """Start all that stands behind the address; *stack* ends it."""
     store = await stack.enter_async_context(open_store(settings, attach=False))
-    provider, beside = await stack.enter_async_context(_provider(settings))
-    store.operations.resources[protocol.Provider] = provider
+    providers, beside = await stack.enter_async_context(open_providers(settings))
+    store.operations.resources[Providers] = providers
     first_key = await _ensure_first_book(store.operations)
     if store.server is not None:
-        await take_over_payments(store.operations)
+        await take_over(store.operations)
+    queues = QueueWorker(store.operations, HANDLERS)
+    store.operations.resources[QueueWorker] = queues
     workers = [*_workers(settings, store), *beside]
     stack.push_async_callback(_cancel, [asyncio.create_task(_keep_going(*worker)) for worker in workers])
     return Started(address, first_key, store)
@@ -197,34 +219,20 @@ def _place(listener: socket.socket) -> str:
 Worker = tuple[str, Callable[[], Awaitable[None]]]
 
 
-@contextlib.asynccontextmanager
-async def _provider(settings: Settings) -> AsyncIterator[tuple[protocol.Provider, list[Worker]]]:
-    """Reach the provider that is set, or start the sandbox beside the server, with the worker that keeps it there."""
-    if settings.provider_url is not None:
-        async with SandboxProvider(settings.provider_url, settings.provider_secret or "") as client:
-            yield client, []
-        return
-    settings.data_directory.mkdir(parents=True, exist_ok=True)
-    secret = secrets.token_urlsafe(32)
-    process = await sandbox.start(settings.data_directory / "sandbox.jsonl", secret)
-    try:
-        async with SandboxProvider(process.url, secret) as client:
-            yield client, [("sandbox", process.keep_alive)]
-    finally:
-        await process.stop()
-
-
 def _workers(settings: Settings, store: Store) -> list[Worker]:
     sealing = Sealing(store.operations, keys_directory(settings), settings.log_origin)
     workers: list[Worker] = [
         ("sealing", sealing.run),
         ("holds", lambda: work_holds(store.operations)),
         ("wallets", lambda: work_wallets(store.operations)),
-        ("payments", lambda: work_payments(store.operations)),
+        ("due dates", lambda: work_overdue(store.operations)),
+        ("queues", store.operations.resources[QueueWorker].run),
+        ("payouts", lambda: work_payouts(store.operations)),
         ("usage totals", lambda: work_totals(store.operations)),
         ("usage months", lambda: work_usage_months(store.operations)),
         ("webhooks", Webhooks.of(store.operations).run),
         ("alerts", lambda: work_alerts(store.operations)),
+        ("keys and values", lambda: work_keyvalue(store.operations)),
     ]
     if settings.witnesses:
         witnessing = Witnessing(store.operations, parse_witnesses(settings.witnesses))

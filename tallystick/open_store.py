@@ -14,6 +14,8 @@ from tallystick.db.embedded import EmbeddedServer, serving, shipped_binaries
 from tallystick.db.migrate import migrate, require_prepared
 from tallystick.errors import Kind, TallystickError
 from tallystick.ids import uuid7
+from tallystick.keyvalue.in_postgres import KeyValueInPostgres
+from tallystick.keyvalue.model import KeyValue
 from tallystick.ledger.books import open_book
 from tallystick.notify.derive_secret import WebhookKey
 from tallystick.notify.judge_address import Reach
@@ -73,6 +75,7 @@ async def open_store(settings: Settings, *, attach: bool = True) -> AsyncIterato
             operations.resources[TaxEngine] = load_engine(settings.tax_engine)
         operations.resources[WebhookKey] = WebhookKey(keys_directory(settings) / "webhooks.secret")
         operations.resources[Reach] = Reach.parse(settings.webhook_allow)
+        operations.resources[KeyValue] = KeyValueInPostgres(pool, clock)
         yield Store(operations, server, url)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 def default_data_directory() -> Path:
@@ -22,7 +23,7 @@ class Settings:
 
     data_directory: Path = field(default_factory=default_data_directory)
     """TALLYSTICK_DATA: the one directory that holds the embedded database, keys and locks."""
-    postgres_url: str | None = None
+    postgres_url: str | None = field(default=None, repr=False)
     """TALLYSTICK_POSTGRES_URL: a PostgreSQL 18 of your own; None starts the embedded one."""
     postgres_binaries: Path | None = None
     """TALLYSTICK_POSTGRES_BIN: the directory of another PostgreSQL 18's binaries for the embedded server."""
@@ -49,9 +50,31 @@ class Settings:
     witnesses: str = ""
     """TALLYSTICK_WITNESSES: who cosigns the logs: an address, a space and the witness's public key each, commas between."""
     provider_url: str | None = None
-    """TALLYSTICK_PROVIDER_URL: the payment provider's base address; None starts the sandbox provider beside the server."""
-    provider_secret: str | None = None
-    """TALLYSTICK_PROVIDER_SECRET: the secret the provider knows us by; never logged."""
+    """TALLYSTICK_PROVIDER_URL: the base address of a sandbox provider that runs already; None starts one beside the server."""
+    provider_secret: str | None = field(default=None, repr=False)
+    """TALLYSTICK_PROVIDER_SECRET: the secret that sandbox knows us by; never logged."""
+    sandbox: bool = False
+    """TALLYSTICK_SANDBOX: yes has the sandbox provider beside the server also where a real one is set."""
+    default_provider: str | None = None
+    """TALLYSTICK_DEFAULT_PROVIDER: which takes payments that name none; None: the first of stripe, paypal, sandbox there is."""
+    stripe_secret: str | None = field(default=None, repr=False)
+    """TALLYSTICK_STRIPE_SECRET: the secret key of the Stripe account; never logged; None: payments do not go to Stripe."""
+    stripe_webhook_secrets: str = field(default="", repr=False)
+    """TALLYSTICK_STRIPE_WEBHOOK_SECRETS: what Stripe signs webhooks with, commas between: one for each endpoint, old and new."""
+    stripe_url: str | None = None
+    """TALLYSTICK_STRIPE_URL: what speaks as Stripe instead, for tests; None: Stripe."""
+    paypal_client_id: str | None = field(default=None, repr=False)
+    """TALLYSTICK_PAYPAL_CLIENT_ID: the client id of the PayPal app; None: payments do not go to PayPal."""
+    paypal_secret: str | None = field(default=None, repr=False)
+    """TALLYSTICK_PAYPAL_SECRET: the secret of the PayPal app; never logged."""
+    paypal_webhook_id: str | None = None
+    """TALLYSTICK_PAYPAL_WEBHOOK_ID: the id that PayPal gave our webhook; None: no webhook of PayPal's is believed."""
+    paypal_url: str = "https://api-m.paypal.com"
+    """TALLYSTICK_PAYPAL_URL: live, sandbox (PayPal's own, where no money is real), or the address of what speaks as PayPal."""
+    paypal_return_url: str | None = None
+    """TALLYSTICK_PAYPAL_RETURN_URL: the page of yours that PayPal sends customers back to, once they approved or gave up."""
+    paypal_test_anchors: Path | None = None
+    """TALLYSTICK_PAYPAL_TEST_ANCHORS: a PEM file of authorities to believe webhooks by, for tests at an address of your own."""
     tax_engine: str | None = None
     """TALLYSTICK_TAX_ENGINE: what says the taxes of invoices, as package.module:name; None: the rates of the book."""
     templates: Path | None = None
@@ -98,6 +121,52 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _yes(text: str) -> bool:
+    if text not in {"yes", "no"}:
+        raise ValueError("yes or no")
+    return text == "yes"
+
+
+def _secret(text: str) -> str:
+    """Return a secret without what was pasted around it; blanks alone would be taken for none, and money for play money."""
+    if not text.strip():
+        raise ValueError("a secret, or not set at all")
+    return text.strip()
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("an address that begins with https:// or http://")
+    return text.rstrip("/")
+
+
+def _private_address(text: str) -> str:
+    """Return an address that a secret can be sent to: nobody in between can read it."""
+    parts = urlsplit(text)
+    plain = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    if not (parts.hostname and (plain or parts.scheme == "https")) or "@" in parts.netloc:
+        raise ValueError("an address that begins with https://, or with http:// on this machine")
+    return text.rstrip("/")
+
+
+_PAYPAL_BY_NAME = {"live": "https://api-m.paypal.com", "sandbox": "https://api-m.sandbox.paypal.com"}
+
+
+def _paypal(text: str) -> str:
+    address = _PAYPAL_BY_NAME.get(text, text).rstrip("/")
+    parts = urlsplit(address)
+    plain = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}
+    if not (parts.hostname and (plain or parts.scheme == "https")) or "@" in parts.netloc:
+        raise ValueError("live, sandbox, or an address that begins with https://")
+    return address
+
+
+def _file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise ValueError("a file that is there")
+    return Path(text)
+
+
 def _templates(text: str) -> Path:
     if not (Path(text) / "invoice.typ").is_file():
         raise ValueError("a directory with a file invoice.typ in it")
@@ -140,6 +209,17 @@ VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "TALLYSTICK_WITNESSES": ("witnesses", str),
     "TALLYSTICK_PROVIDER_URL": ("provider_url", str),
     "TALLYSTICK_PROVIDER_SECRET": ("provider_secret", str),
+    "TALLYSTICK_SANDBOX": ("sandbox", _yes),
+    "TALLYSTICK_DEFAULT_PROVIDER": ("default_provider", str),
+    "TALLYSTICK_STRIPE_SECRET": ("stripe_secret", _secret),
+    "TALLYSTICK_STRIPE_WEBHOOK_SECRETS": ("stripe_webhook_secrets", str),
+    "TALLYSTICK_STRIPE_URL": ("stripe_url", _private_address),
+    "TALLYSTICK_PAYPAL_CLIENT_ID": ("paypal_client_id", str.strip),
+    "TALLYSTICK_PAYPAL_SECRET": ("paypal_secret", str.strip),
+    "TALLYSTICK_PAYPAL_WEBHOOK_ID": ("paypal_webhook_id", str.strip),
+    "TALLYSTICK_PAYPAL_URL": ("paypal_url", _paypal),
+    "TALLYSTICK_PAYPAL_RETURN_URL": ("paypal_return_url", _address),
+    "TALLYSTICK_PAYPAL_TEST_ANCHORS": ("paypal_test_anchors", _file),
     "TALLYSTICK_TAX_ENGINE": ("tax_engine", str),
     "TALLYSTICK_TEMPLATES": ("templates", _templates),
     "TALLYSTICK_WEBHOOK_ALLOW": ("webhook_allow", _networks),

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -29,18 +30,30 @@ TEMPLATE = "prepared"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 """Real input, where it is there."""
 _numbers = itertools.count(1)
+_ROOM = 8 * 2**30
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
     """Serve one PostgreSQL with a migrated template database."""
-    with tempfile.TemporaryDirectory(prefix="tallystick-tests-") as directory:
-        served = EmbeddedServer(Path(directory), shipped_binaries())
+    with tempfile.TemporaryDirectory(prefix="tallystick-tests-", dir=_in_memory()) as directory:
+        # All buffers are gone through whenever a database is made or dropped, which is what these tests do most.
+        served = EmbeddedServer(Path(directory), shipped_binaries(), most_buffers=128)
         asyncio.run(_start(served))
         try:
             yield served
         finally:
             asyncio.run(served.stop())
+
+
+def _in_memory() -> Path | None:
+    """
+    Return where files lie in memory, if there is room; None: where temporary files lie.
+
+    A database is a thousand small files, and each test has one: on a disk, making them took longer than most tests.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - a directory of a name of its own is made there
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free >= _ROOM else None
 
 
 async def _start(served: EmbeddedServer) -> None:

@@ -14,7 +14,7 @@ from tallystick.cli.console import complain, out, print_whole
 from tallystick.cli.run import Book, on_store
 from tallystick.ids import uuid7
 from tallystick.open_store import FIRST_BOOK, Store
-from tallystick.operations.run_charges import run_charges
+from tallystick.operations.run_charges import ChargesRun, run_charges
 from tallystick.repayments.model import ChargesMade
 from tallystick.security.model import OPERATOR
 
@@ -25,6 +25,7 @@ app.command("result")(result)
 
 Day = Annotated[dt.datetime, typer.Argument(formats=["%Y-%m-%d"], metavar="DAY", help="As in 2026-11-05.")]
 _PAGE = 1000
+_SHOWN = 20
 
 
 @app.command()
@@ -37,11 +38,12 @@ def make(
 ) -> None:
     """Make the charges of a day; run it again whenever you like, each is made once."""
 
-    async def work(store: Store) -> ChargesMade:
+    async def work(store: Store) -> ChargesRun:
         if dry_run:
             fields = {"on": day.date().isoformat()}
             answer = await store.operations.run(OPERATOR, book, "charges.make", str(uuid7()), fields, dry_run=True)
-            return msgspec.json.decode(answer.body, type=ChargesMade)
+            made = msgspec.json.decode(answer.body, type=ChargesMade)
+            return ChargesRun(made.customers, made.made, made.totals, [])
         shown = (TextColumn("customers"), BarColumn(), TextColumn("{task.completed:,}"), TimeElapsedColumn())
         with Progress(*shown, console=complain, transient=True) as progress:
             task = progress.add_task("", total=None)
@@ -53,7 +55,13 @@ def make(
                 lambda so_far: progress.update(task, completed=so_far.customers),
             )
 
-    _say(on_store(work), "would be made" if dry_run else "made")
+    done = on_store(work)
+    _say(done, "would be made" if dry_run else "made")
+    for one in done.failed[:_SHOWN]:
+        complain.print(f"  {escape(one.customer)}: {escape(one.message)} ({one.code})", highlight=False, soft_wrap=True)
+    if done.failed:
+        complain.print(f"{len(done.failed):,} left out; run it again to try them again", highlight=False)
+        raise typer.Exit(1)
 
 
 @app.command("list")
@@ -122,7 +130,7 @@ def _charges(items: list[Any]) -> Table:
     return table
 
 
-def _say(made: ChargesMade, what: str) -> None:
+def _say(made: ChargesRun, what: str) -> None:
     totals = ", ".join(f"{total:,} {asset}" for asset, total in sorted(made.totals.items())) or "nothing"
     out.print(
         f"{made.made:,} charges {what} for {made.customers:,} customers: {totals}", highlight=False, soft_wrap=True

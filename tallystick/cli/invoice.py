@@ -17,7 +17,8 @@ from tallystick.cli.invoice_life import COMMANDS
 from tallystick.cli.run import Book, InvoiceId, on_store
 from tallystick.money import Asset, Money
 from tallystick.open_store import FIRST_BOOK, Store
-from tallystick.operations.invoicing_month import MonthRun, MonthTerms, Stage, run_month
+from tallystick.operations.invoicing_month import MonthRun, MonthTerms, run_month
+from tallystick.operations.run_chunks import Stage
 from tallystick.security.model import OPERATOR
 
 app = typer.Typer(no_args_is_help=True, help="Invoices: a month for every customer, gapless and once.")

@@ -98,7 +98,8 @@ def allocate(
     fields = {"customer": customer, "asset": asset, "policy": _read_policy(policy)}
     made = _ask(book, "repayments.allocate", fields, dry_run=dry_run)
     _show([(one.invoice, one.amount, one.why) for one in made.allocations])
-    out.print(f"{made.unallocated:,} {made.asset} unallocated", highlight=False)
+    left = "nothing was placed" if made.unallocated is None else f"{made.unallocated:,} {made.asset} unallocated"
+    out.print(left, highlight=False)
 
 
 @app.command()

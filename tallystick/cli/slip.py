@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tallystick.cli.amounts import read_amounts
-from tallystick.cli.console import out, print_whole
+from tallystick.cli.console import complain, out, print_whole
 from tallystick.cli.run import Book, on_store
 from tallystick.collecting.slips.draw_barcode import draw_png, draw_svg
 from tallystick.collecting.slips.model import SettledSlips, Slip
@@ -18,6 +19,7 @@ from tallystick.errors import InvalidInput
 from tallystick.ids import uuid7
 from tallystick.money import Money
 from tallystick.open_store import FIRST_BOOK, Store
+from tallystick.operations.slip_files import COLUMNS, SlipsReport, apply_slips_file
 from tallystick.security.model import OPERATOR
 
 app = typer.Typer(no_args_is_help=True, help="Slips: paid at a store's counter, announced first and settled later.")
@@ -120,6 +122,33 @@ def settle(
     out.print(
         f"{item.status}: {item.allocated:,} repaid, {item.unallocated:,} unallocated, in minor units", highlight=False
     )
+
+
+@app.command("apply")
+def apply_(
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help=f"CSV: {', '.join(COLUMNS)}.")
+    ],
+    book: Book = FIRST_BOOK,
+) -> None:
+    """Do what stores say in a file: notices, what they take back, and the money; apply it again whenever you like."""
+
+    async def work(store: Store) -> SlipsReport:
+        shown = (TextColumn("rows"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*shown, console=complain, transient=True) as bar:
+            task = bar.add_task("", total=None)
+            return await apply_slips_file(
+                store.operations, OPERATOR, book, path,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+
+    report = on_store(work)
+    counts = ", ".join(f"{count:,} {what}" for what, count in sorted(report.counts.items())) or "nothing"
+    out.print(f"{report.rows:,} rows: {counts}", highlight=False, soft_wrap=True)
+    for one in report.told:
+        complain.print(one, highlight=False, markup=False, soft_wrap=True)
+    if report.counts["refused"]:
+        raise typer.Exit(1)
 
 
 @app.command("list")

@@ -19,7 +19,8 @@ from tallystick.invoicing.preview_subscription import PreviewInvoice
 from tallystick.money import Asset, Money
 from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.run import encoder
-from tallystick.operations.subscription_run import RunTerms, Stage, SubscriptionRun, run_subscriptions
+from tallystick.operations.run_chunks import RunTerms, Stage
+from tallystick.operations.subscription_run import SubscriptionRun, run_subscriptions
 from tallystick.operations.subscriptions import Changed
 from tallystick.security.model import OPERATOR
 from tallystick.subscriptions.model import Subscription

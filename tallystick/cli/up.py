@@ -12,6 +12,7 @@ from tallystick.cli.run import run, settings
 from tallystick.main import Started
 from tallystick.main import up as serve
 from tallystick.open_store import FIRST_BOOK
+from tallystick.payments.providers.registry import Providers
 from tallystick.settings import Settings
 
 
@@ -44,11 +45,17 @@ def _say_started(chosen: Settings, started: Started) -> None:
         out.print(f"  avro      {started.avro}", highlight=False)
     if started.grpc is not None:
         out.print(f"  grpc      {started.grpc}", highlight=False)
-    if chosen.provider_url is None:
-        out.print("  payments  the sandbox provider: no real money moves", highlight=False)
+    out.print(f"  payments  {_say_providers(started.store.operations.resources[Providers])}", highlight=False)
     if started.first_key is not None:
         out.print(f"\n  The first administrator's key of the book [bold]{FIRST_BOOK}[/bold], shown this once:")
         print(f"\n    {started.first_key}\n", flush=True)
         out.print("  Keep it safe. Try it, with the key as $KEY:", highlight=False)
         command = f'curl -H "Authorization: Bearer $KEY" {started.address}/v1/books/{FIRST_BOOK}/accounts'
         print(f"    {command}\n", flush=True)
+
+
+def _say_providers(providers: Providers) -> str:
+    """Say who takes payments."""
+    if set(providers.by_name) == {"sandbox"}:
+        return "the sandbox provider: no real money moves"
+    return f"{', '.join(providers.by_name)}; {providers.default} where a payment names none"

@@ -112,6 +112,8 @@ class EmbeddedServer:
     directory: Path
     binaries: Path
     owner: bool = False
+    most_buffers: int = 4096
+    """In MiB: how much of the database PostgreSQL keeps in memory of its own at most; never more than an eighth of all."""
     _process: subprocess.Popen[bytes] | None = None
     _lock: IO[str] | None = None
     _log_start: int = 0
@@ -190,7 +192,7 @@ class EmbeddedServer:
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
-                [self.binaries / "postgres", "-D", self._cluster, *_options(self.socket_directory)],
+                [self.binaries / "postgres", "-D", self._cluster, *_options(self.socket_directory, self.most_buffers)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -409,7 +411,7 @@ def _complaint_in(log: bytes) -> str:
     return found[1] if hint is None else f"{found[1]}; {hint[1]}"
 
 
-def _options(socket_directory: Path) -> list[str]:
+def _options(socket_directory: Path, most_buffers: int) -> list[str]:
     """Return the server's settings: a socket only, enough memory and WAL for batches; what makes it durable is on by itself."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     values = {
@@ -418,7 +420,7 @@ def _options(socket_directory: Path) -> list[str]:
         "unix_socket_permissions": "0700",
         "max_connections": "100",
         "max_locks_per_transaction": "1024",
-        "shared_buffers": f"{min(max(memory // 8, 64), 1024)}MB",
+        "shared_buffers": f"{min(max(memory // 8, 64), most_buffers)}MB",
         "wal_buffers": "16MB",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",

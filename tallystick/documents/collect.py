@@ -13,6 +13,7 @@ from tallystick.invoicing.find import InvoiceNotIssued, find_invoice
 from tallystick.invoicing.life.find_credit_notes import find_credit_note
 from tallystick.invoicing.life.model import CreditNote, CreditNoteLine
 from tallystick.invoicing.model import Invoice, InvoiceLine, InvoiceStatus, printed_number
+from tallystick.ledger.model import Reason
 from tallystick.ledger.post import Ledger
 from tallystick.taxes.apply import load_table
 from tallystick.taxes.model import STANDARD, InvoiceTax
@@ -21,6 +22,7 @@ _queries = queries_beside(__file__)
 _find_numbers = _queries.tuples("find_numbers")
 _find_zone = _queries.value("find_zone")
 _due_of_bill = _queries.value("due_of_bill")
+_find_given_up = _queries.value("find_given_up")
 
 _MOMENT = dt.timedelta(microseconds=1)
 _UTC = "UTC"
@@ -29,6 +31,8 @@ _UTC = "UTC"
 async def collect_document(connection: Connection, ledger: Ledger, invoice_id: uuid.UUID) -> Document:
     """
     Return everything that the document of an invoice says.
+
+    What was written off is the seller's loss and was not paid: the document asks for it still.
 
     Raises:
         UnknownInvoice: there is no such invoice (``invoicing.unknown_invoice``).
@@ -39,6 +43,9 @@ async def collect_document(connection: Connection, ledger: Ledger, invoice_id: u
     if invoice.issued_at is None:
         raise InvoiceNotIssued(field="id", invoice=invoice_id)
     book_id = ledger.book_id
+    if invoice.outstanding < invoice.total:
+        given_up = await _find_given_up(connection, book_id, invoice_id, Reason.INVOICE_WRITE_OFF)
+        invoice = msgspec.structs.replace(invoice, outstanding=invoice.outstanding + given_up)
     seller = await find_party(connection, book_id, None, invoice.issued_at)
     buyer = await find_party(connection, book_id, invoice.customer, invoice.issued_at)
     zone: str | None = await _find_zone(connection, book_id, invoice.product)

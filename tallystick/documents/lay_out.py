@@ -232,8 +232,7 @@ def _totals(reader: _Reader, document: Document) -> list[Page]:
         rows.append(_total(words["credited"], speech.amount(-invoice.credited)))
     paid = invoice.total - invoice.credits_applied - invoice.credited - invoice.outstanding
     if paid:
-        cleared = invoice.status in {InvoiceStatus.VOID, InvoiceStatus.WRITTEN_OFF}
-        settled = words["cleared" if cleared else "paid"]
+        settled = words["cleared" if invoice.status is InvoiceStatus.VOID else "paid"]
         if document.takes_back is not None:
             settled = reader.filled(words["deducted"], number=document.takes_back)
         rows.append(_total(settled, speech.amount(-paid)))

@@ -26,3 +26,12 @@ SELECT due_at FROM subscription_bill WHERE book_id = $1 AND invoice_id = $2
 
 -- name: find_zone
 SELECT zone FROM billing_zone WHERE book_id = $1 AND product = $2
+
+-- name: find_given_up
+SELECT coalesce(sum(transfer.amount), 0)::bigint
+FROM invoice_issue AS issue
+JOIN net_change AS change ON change.book_id = $1 AND change.page = page_of(issue.account_id)
+    AND position(slot_of(issue.account_id) IN slots) > 0
+JOIN transfer ON transfer.book_id = $1 AND transfer.batch_id = change.batch_id
+    AND transfer.credit_account_id = issue.account_id AND transfer.reason = $3
+WHERE issue.book_id = $1 AND issue.invoice_id = $2

@@ -253,10 +253,10 @@ async def _look(connection: Connection, book_id: int, product: str, customer_ids
     for customer_id, asset_id, invoice_id, starts, ends, of_it, first_at, last_at in await _find_late(
         connection, book_id, product, customer_ids, through
     ):
-        late[customer_id, asset_id].append(_Late(_plain(invoice_id), Period(starts, ends), of_it, first_at, last_at))
+        late[customer_id, asset_id].append(_Late(invoice_id, Period(starts, ends), of_it, first_at, last_at))
     carried: dict[Owner, set[tuple[uuid.UUID, int]]] = defaultdict(set)
     for customer_id, asset_id, invoice_id, position in await _find_carrying(connection, book_id, product, customer_ids):
-        carried[customer_id, asset_id].add((_plain(invoice_id), position))
+        carried[customer_id, asset_id].add((invoice_id, position))
     return _Found(late, carried)
 
 
@@ -272,7 +272,7 @@ async def _read_billed(
         billed[owner].append(
             _Billed(
                 owner,
-                (_plain(invoice_id), position),
+                (invoice_id, position),
                 charge,
                 price_at,
                 Period(starts, ends),
@@ -527,8 +527,3 @@ def _month(first: dt.date) -> Period:
     starts = dt.datetime(first.year, first.month, 1, tzinfo=dt.UTC)
     ends = dt.datetime(first.year + first.month // 12, first.month % 12 + 1, 1, tzinfo=dt.UTC)
     return Period(starts, ends)
-
-
-def _plain(value: uuid.UUID) -> uuid.UUID:
-    """Make a plain UUID of the driver's own class, so that both compare and hash the same."""
-    return uuid.UUID(bytes=value.bytes)

@@ -120,10 +120,10 @@ async def _find_with_status(
             if len(found) == limit:
                 return found, found[-1]
             if status_of(Standing(*row[1:])) is status:
-                found.append(_uuid(row[0]))
+                found.append(row[0])
         if len(page) < _LOOKED_AT:
             return found, None
-        after = _uuid(page[-1])
+        after = page[-1]
     return found, after
 
 
@@ -223,7 +223,7 @@ def _invoice(row: tuple[Any, ...], lines: list[InvoiceLine], taxes: list[Invoice
      reference, memo, cost_rank) = row  # fmt: skip
     issued = account_id is not None
     return Invoice(
-        id=_uuid(invoice_id),
+        id=invoice_id,
         number=printed_number(series, number) if issued else None,
         customer=customer,
         product=product,
@@ -242,7 +242,7 @@ def _invoice(row: tuple[Any, ...], lines: list[InvoiceLine], taxes: list[Invoice
         drafted_at=drafted_at,
         issued_at=issued_at,
         account=account_of(invoice_id) if issued else None,
-        transfer_id=None if transfer_id is None else _uuid(transfer_id),
+        transfer_id=transfer_id,
         usage_through=usage_through,
         lines=lines,
         credited=credited,
@@ -270,13 +270,8 @@ def _line(row: list[Any]) -> InvoiceLine:
         amount=amount,
         explanation=content["explanation"],
         detail={key: value for key, value in content.items() if key not in _BESIDE_DETAIL},
-        adjusts=None if adjusts is None else AdjustedLine(_uuid(adjusts), adjusts_line),
+        adjusts=None if adjusts is None else AdjustedLine(adjusts, adjusts_line),
         unit_amount=None if unit_amount is None else plain(unit_amount),
         tax_category=tax_category,
         post_to=post_to,
     )
-
-
-def _uuid(value: uuid.UUID) -> uuid.UUID:
-    """Make a plain UUID of the driver's own class, which JSON knows no word for."""
-    return uuid.UUID(bytes=value.bytes)

@@ -123,7 +123,7 @@ async def issue(
         totals=_totals(issuable),
         first_number=numbers[0],
         last_number=numbers[-1],
-        next=uuid.UUID(bytes=issuable[-1].invoice_id.bytes) if more else None,
+        next=issuable[-1].invoice_id if more else None,
     )
 
 
@@ -253,8 +253,8 @@ async def _await_due(
     """Keep until when each is to be paid; of those that credits paid, or that come to nothing, note it."""
     owing = [one for one in drafts if one.total]
     if owing:
-        ids, days = [one.invoice_id for one in owing], [one.due_on for one in owing]
-        await _insert_due(connection, recorded.book_id, ids, days)
+        columns = ([getattr(one, name) for one in owing] for name in ("invoice_id", "customer_id", "due_on"))
+        await _insert_due(connection, recorded.book_id, *columns)
     settled = [one.invoice_id for one in drafts if not one.total or one.invoice_id in paid]
     if settled:
         await note_states(connection, recorded, settled)

@@ -40,9 +40,7 @@ async def page_lineage(
         raise InvalidInput(field="after", rule="a cursor is what `next` of the page before gave")
     rows = await _page_events(connection, book_id, invoice_id, line, after, limit + 1)
     items = [
-        BilledEvent(
-            uuid.UUID(bytes=key.bytes), source, event_id, type_, at, msgspec.json.decode(quantities), message, change
-        )
+        BilledEvent(key, source, event_id, type_, at, msgspec.json.decode(quantities), message, change)
         for key, source, event_id, type_, at, quantities, message, change in rows[:limit]
     ]
     return LineagePage(items, items[-1].event_key if len(rows) > limit else None)

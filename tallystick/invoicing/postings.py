@@ -30,6 +30,6 @@ async def find_postings(
         accounts = found[invoice_id]
         accounts[revenue] = accounts.get(revenue, 0) + total - sum(accounts.values())
     return {
-        uuid.UUID(bytes=invoice_id.bytes): sorted((code, amount) for code, amount in accounts.items() if amount)
+        invoice_id: sorted((code, amount) for code, amount in accounts.items() if amount)
         for invoice_id, accounts in found.items()
     }

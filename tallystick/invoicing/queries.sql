@@ -168,6 +168,8 @@ WHERE book_id = $1 AND period_start = $2 AND product = $3
       WHERE cursor.book_id = $1 AND cursor.invoice_id = $4))
   AND (SELECT true FROM invoice_issue AS issue
        WHERE issue.book_id = $1 AND issue.invoice_id = invoice.invoice_id LIMIT 1) IS NULL
+  AND (SELECT true FROM invoice_state AS ended
+       WHERE ended.book_id = $1 AND ended.invoice_id = invoice.invoice_id AND ended.state = 'void') IS NULL
 ORDER BY customer_id, asset_id, invoice_id LIMIT $5
 
 -- name: insert_issues
@@ -179,8 +181,9 @@ FROM unnest($4::uuid[], $5::text[], $6::bigint[], $7::bigint[], $8::uuid[], $9::
      AS given (invoice_id, series, number, account_id, transfer_id, due_on)
 
 -- name: insert_due
-INSERT INTO invoice_due (book_id, invoice_id, due_on)
-SELECT $1, given.invoice_id, given.due_on FROM unnest($2::uuid[], $3::date[]) AS given (invoice_id, due_on)
+INSERT INTO invoice_due (book_id, invoice_id, customer_id, due_on)
+SELECT $1, given.invoice_id, given.customer_id, given.due_on
+FROM unnest($2::uuid[], $3::bigint[], $4::date[]) AS given (invoice_id, customer_id, due_on)
 
 -- name: find_invoices
 SELECT invoice_id, customer.ref, invoice.product, asset.code, asset.exponent::integer, period_start, period_end, invoice.total,
@@ -254,6 +257,8 @@ FROM invoice JOIN asset USING (book_id, asset_id)
 WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND product = $3 AND terms_days IS NOT NULL
   AND NOT EXISTS (SELECT FROM invoice_issue
                   WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id)
+  AND (SELECT true FROM invoice_state AS ended
+       WHERE ended.book_id = $1 AND ended.invoice_id = invoice.invoice_id AND ended.state = 'void') IS NULL
 ORDER BY period_start, customer_id, asset_id, invoice_id LIMIT $4
 
 -- name: is_drafted
@@ -261,7 +266,9 @@ SELECT EXISTS (
     SELECT FROM invoice JOIN invoice_line AS line USING (book_id, invoice_id)
     WHERE book_id = $1 AND line.period_start < $3 AND line.period_end > $2 AND line.meter IS NOT NULL
       AND NOT EXISTS (SELECT FROM invoice_issue
-                      WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id))
+                      WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id)
+      AND NOT EXISTS (SELECT FROM invoice_state AS ended
+                      WHERE ended.book_id = $1 AND ended.invoice_id = invoice.invoice_id AND ended.state = 'void'))
 
 -- name: enter_to_draft
 SELECT pg_advisory_xact_lock(hashtextextended('tallystick.drafts.' || $2, $1))
@@ -290,14 +297,17 @@ GROUP BY given.invoice_id, given.position, asset.code, credit_grant.book_id, cre
 HAVING sum(paid.amount) > 0
 ORDER BY given.invoice_id, given.position, priority, expires_at, credit_grant.transaction_id, credit_grant.message_place
 
+-- Invoice by invoice: of sums over all of them together the planner would go through the lines of the whole book.
+
 -- name: find_postings
-SELECT invoice_id, product, asset.code, total, posted.post_to, coalesce(posted.amount, 0)::bigint
-FROM invoice JOIN asset USING (book_id, asset_id)
-LEFT JOIN (
-    SELECT invoice_id, post_to, sum(amount) AS amount FROM invoice_line
-    WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND post_to IS NOT NULL GROUP BY 1, 2
-) AS posted USING (invoice_id)
-WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
+SELECT invoice.invoice_id, product, asset.code, total, posted.post_to, coalesce(posted.amount, 0)::bigint
+FROM unnest($2::uuid[]) AS wanted (invoice_id)
+JOIN invoice ON invoice.book_id = $1 AND invoice.invoice_id = wanted.invoice_id
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = invoice.asset_id
+LEFT JOIN LATERAL (
+    SELECT post_to, sum(amount) AS amount FROM invoice_line AS line
+    WHERE line.book_id = $1 AND line.invoice_id = wanted.invoice_id AND post_to IS NOT NULL GROUP BY post_to
+) AS posted ON true
 
 -- name: refs_of_customers
 SELECT customer_id, ref FROM customer WHERE book_id = $1 AND customer_id = ANY ($2::bigint[])

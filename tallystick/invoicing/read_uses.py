@@ -1,7 +1,6 @@
 """Read uses: which grants pay for units of lines by now, and whether something can be given back to them."""
 
 import datetime as dt
-import uuid
 from collections.abc import Iterable
 
 from tallystick.db.queries import Connection, queries_beside
@@ -26,5 +25,5 @@ async def read_uses(
     )
     for invoice_id, position, asset, amount, quantity, gone, *grant in rows:
         draw = UnitDraw(grant_left(grant), asset, amount, quantity)
-        found.setdefault((uuid.UUID(bytes=invoice_id.bytes), position), []).append(LineUse(draw, gone))
+        found.setdefault((invoice_id, position), []).append(LineUse(draw, gone))
     return found

@@ -1058,3 +1058,112 @@ SELECT charge_id::text, coalesce(error_kind, 'taken') || coalesce(', again on ' 
        NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, outcome.transaction_id, outcome.message_place
 FROM charge_outcome AS outcome JOIN charge USING (book_id, charge_id)
 WHERE chain.kind = 'charge_outcome' AND book_id = $1 AND charge_id = chain.u
+
+-- name: found_refund
+SELECT 'refund', refund_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM refund WHERE book_id = $1 AND refund_id = $3
+
+-- name: found_dispute
+SELECT 'dispute', dispute_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
+FROM dispute WHERE book_id = $1 AND dispute_id = $3
+
+-- name: made_refund
+SELECT 'refund', refund_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM refund WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY refund_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_refund_step
+SELECT 'refund_step', refund_id, NULL::bigint, NULL::bigint, step, NULL::timestamptz, count(*) OVER ()
+FROM refund_step WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY refund_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_dispute
+SELECT 'dispute', dispute_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM dispute WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY dispute_id LIMIT chain.most OFFSET chain.skip
+
+-- name: made_dispute_end
+SELECT 'dispute_end', dispute_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM dispute_end WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
+ORDER BY dispute_id LIMIT chain.most OFFSET chain.skip
+
+-- name: back_refund_payment
+SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM refund WHERE chain.kind = 'refund' AND book_id = $1 AND refund_id = chain.u
+
+-- name: back_step_refund
+SELECT 'refund', chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1 WHERE chain.kind = 'refund_step'
+
+-- name: back_dispute_payment
+SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM dispute WHERE chain.kind = 'dispute' AND book_id = $1 AND dispute_id = chain.u
+
+-- name: back_end_dispute
+SELECT 'dispute', chain.u, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1 WHERE chain.kind = 'dispute_end'
+
+-- name: back_transfer_refund
+SELECT 'refund', refund_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer JOIN refund USING (book_id, message_place, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND transfer.reason = 22
+  AND refund.transaction_id = chain.a
+
+-- name: back_transfer_refund_step
+SELECT 'refund_step', refund_id, NULL::bigint, NULL::bigint, step, NULL::timestamptz, 1
+FROM transfer JOIN refund_step USING (book_id, message_place)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND transfer.reason IN (23, 24)
+  AND refund_step.transaction_id = chain.a AND transfer_id = ANY (transfer_ids)
+
+-- name: back_transfer_dispute
+SELECT 'dispute', dispute_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer JOIN dispute USING (book_id, message_place, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND transfer.reason = 25
+  AND dispute.transaction_id = chain.a
+
+-- name: back_transfer_dispute_end
+SELECT 'dispute_end', dispute_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM transfer JOIN dispute_end USING (book_id, message_place, transfer_id)
+WHERE chain.kind = 'transfer' AND book_id = $1 AND batch_id = chain.a AND position = chain.b AND transfer.reason IN (26, 27)
+  AND dispute_end.transaction_id = chain.a
+
+-- name: forward_payment_refund
+SELECT 'refund', refund_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM refund WHERE chain.kind = 'payment' AND book_id = $1 AND payment_id = chain.u
+ORDER BY refund_id LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_refund_step
+SELECT 'refund_step', refund_id, NULL::bigint, NULL::bigint, step, NULL::timestamptz, count(*) OVER ()
+FROM refund_step WHERE chain.kind = 'refund' AND book_id = $1 AND refund_id = chain.u
+ORDER BY transaction_id
+
+-- name: forward_payment_dispute
+SELECT 'dispute', dispute_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
+FROM dispute WHERE chain.kind = 'payment' AND book_id = $1 AND payment_id = chain.u
+ORDER BY dispute_id LIMIT chain.most OFFSET chain.skip
+
+-- name: forward_dispute_end
+SELECT 'dispute_end', dispute_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
+FROM dispute_end WHERE chain.kind = 'dispute' AND book_id = $1 AND dispute_id = chain.u
+
+-- name: told_refund
+SELECT refund_id::text, user_ref || ', from ' || CASE take_from WHEN 'invoice' THEN 'the invoice' ELSE 'what lay unallocated' END
+       || ': ' || refund.reason, refund.requested_at, refund.amount, asset_id, NULL::integer, refund.transfer_id, NULL::bigint,
+       NULL::integer, refund.transaction_id, refund.message_place
+FROM refund JOIN payment USING (book_id, payment_id)
+WHERE chain.kind = 'refund' AND book_id = $1 AND refund_id = chain.u
+
+-- name: told_refund_step
+SELECT refund_id::text, step || coalesce(' as ' || provider_id, '') || coalesce(': ' || failure, ''), at, NULL::bigint,
+       NULL::integer, NULL::integer, transfer_ids[1], NULL::bigint, NULL::integer, transaction_id, message_place
+FROM refund_step WHERE chain.kind = 'refund_step' AND book_id = $1 AND refund_id = chain.u AND step = chain.t
+
+-- name: told_dispute
+SELECT dispute_id::text, user_ref || ', ' || dispute.provider_id || CASE dispute.reason WHEN '' THEN '' ELSE ': ' || dispute.reason END,
+       opened_at, dispute.amount, asset_id, NULL::integer, dispute.transfer_id, NULL::bigint, NULL::integer,
+       dispute.transaction_id, dispute.message_place
+FROM dispute JOIN payment USING (book_id, payment_id)
+WHERE chain.kind = 'dispute' AND book_id = $1 AND dispute_id = chain.u
+
+-- name: told_dispute_end
+SELECT dispute_id::text, outcome, at, NULL::bigint, NULL::integer, NULL::integer, transfer_id, NULL::bigint, NULL::integer,
+       transaction_id, message_place
+FROM dispute_end WHERE chain.kind = 'dispute_end' AND book_id = $1 AND dispute_id = chain.u

@@ -88,6 +88,43 @@ class RefundData(EventData, frozen=True, kw_only=True):
     reason: str
 
 
+class PaymentRefundData(EventData, frozen=True, kw_only=True):
+    """Money of a payment that was given back through its provider, or was to be."""
+
+    refund_id: uuid.UUID
+    payment_id: uuid.UUID
+    invoice_id: uuid.UUID
+    customer: str
+    asset: str
+    amount: int
+    """Minor units."""
+    provider: str
+    provider_refund_id: str | None = None
+    """The provider's id; absent when it never gave one."""
+    reason: str
+    """Why it was to be given back."""
+    failure: str | None = None
+    """Of a refund that failed: why, in the provider's words."""
+
+
+class DisputeData(EventData, frozen=True, kw_only=True):
+    """A payment whose money the customer's bank wants back."""
+
+    dispute_id: uuid.UUID
+    payment_id: uuid.UUID
+    invoice_id: uuid.UUID
+    customer: str
+    asset: str
+    amount: int
+    """Minor units that the provider holds back."""
+    provider: str
+    provider_dispute_id: str
+    reason: str
+    """In the provider's words; may be empty."""
+    answer_by: dt.datetime | None = None
+    """Until when the provider takes evidence; absent when it does not say."""
+
+
 class ChargeData(EventData, frozen=True, kw_only=True):
     """One charge on a customer's bank account that took nothing, or not all."""
 
@@ -191,6 +228,21 @@ EVENT_TYPES: dict[str, EventType] = {
         EventType("invoice.reopened", InvoiceData, _INVOICE, "what had paid it was taken back"),
         EventType("payment.succeeded", PaymentData, _PAYMENT, "the money was taken and is in the ledger"),
         EventType("payment.failed", PaymentData, _PAYMENT, "no money was taken, and none will be"),
+        EventType("payment.refunded", PaymentRefundData, _PAYMENT, "the provider gave money of it back"),
+        EventType(
+            "refund.failed",
+            PaymentRefundData,
+            _PAYMENT,
+            "the provider does not give it back; it lies where it was taken from",
+        ),
+        EventType(
+            "dispute.opened",
+            DisputeData,
+            _PAYMENT,
+            "the customer's bank wants the money back, and the provider holds it",
+        ),
+        EventType("dispute.won", DisputeData, _PAYMENT, "the money is ours again"),
+        EventType("dispute.lost", DisputeData, _PAYMENT, "the money is the customer's again"),
         EventType("repayment.received", RepaymentData, _CUSTOMER, "money came in by any channel"),
         EventType("repayment.refunded", RefundData, _CUSTOMER, "what lay unallocated was given back"),
         EventType("charge.failed", ChargeData, _CUSTOMER, "the bank took nothing, or not all"),

@@ -4,23 +4,27 @@
 WITH now AS MATERIALIZED (
     SELECT transaction_order() AS transaction_id
 ), here AS MATERIALIZED (
-    SELECT transaction_id, (SELECT coalesce(max(position), 0) FROM event
-                            WHERE book_id = $1 AND event.transaction_id = now.transaction_id AND message_place = $2) AS first
-    FROM now
+    SELECT transaction_id, place, (
+        SELECT coalesce(max(position), 0) FROM event
+        WHERE book_id = $1 AND event.transaction_id = now.transaction_id AND message_place = place) AS first
+    FROM now, (SELECT DISTINCT unnest($2::integer[]) AS place) AS telling
 ), told AS (
     INSERT INTO event (book_id, event_id, type, subject, data, transaction_id, message_place, position, told_at)
-    SELECT $1, event_id_of($1, transaction_id, $2, (first + nth)::integer, $3), type, subject, data, transaction_id, $2,
-           first + nth, $3
-    FROM here, unnest($4::text[], $5::text[], $6::jsonb[]) WITH ORDINALITY AS given (type, subject, data, nth)
-    ORDER BY nth
-    RETURNING event_id, type, subject, position
+    SELECT $1, event_id_of($1, transaction_id, place, (first + nth)::integer, $3), type, subject, data, transaction_id,
+           place, first + nth, $3
+    FROM here
+    JOIN (SELECT *, row_number() OVER (PARTITION BY place ORDER BY overall) AS nth
+          FROM unnest($2::integer[], $4::text[], $5::text[], $6::jsonb[]) WITH ORDINALITY
+               AS given (place, type, subject, data, overall)) AS given USING (place)
+    ORDER BY overall
+    RETURNING event_id, type, subject, message_place, position
 )
 INSERT INTO delivery (book_id, endpoint_id, event_id, subject, due_at, made_at)
 SELECT $1, endpoint_id, event_id, subject, $3, $3
 FROM told JOIN webhook_work ON webhook_work.book_id = $1 AND enabled AND (types IS NULL OR type = ANY (types))
 WHERE coalesce(current_setting('tallystick.place', true), '') = ''
   AND CASE WHEN $7::uuid IS NULL THEN type <> 'webhook.test' ELSE endpoint_id = $7 END
-ORDER BY position, endpoint_id
+ORDER BY message_place, position, endpoint_id
 
 -- Endpoints: the newest row is in force. Whoever changes one holds its working row.
 

@@ -17,10 +17,16 @@ _encoder = msgspec.json.Encoder(decimal_format="string")
 
 
 async def tell(
-    connection: Connection, recorded: Recorded, events: Sequence[Told], only: uuid.UUID | None = None
+    connection: Connection,
+    recorded: Recorded,
+    events: Sequence[Told],
+    only: uuid.UUID | None = None,
+    places: Sequence[int] | None = None,
 ) -> None:
     """
     Append *events* in their order, with a delivery to each endpoint that wants their type; to *only* that one, if named.
+
+    *places* are the places of the messages that tell them, where one transaction does many; None: all are of one.
 
     However many there are, it is one statement. Who tells of a subject holds whatever its changes wait for (its lock, its
     account's row), so that its events come to stand in the order in which it changed.
@@ -33,7 +39,7 @@ async def tell(
     await _insert_events(
         connection,
         recorded.book_id,
-        recorded.message_place,
+        [recorded.message_place] * len(events) if places is None else list(places),
         recorded.at,
         [one.type for one in events],
         [one.subject for one in events],

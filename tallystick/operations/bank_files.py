@@ -1,9 +1,10 @@
 """Files of banks, chunk by chunk: written, applied and imported so that each can be done again after a kill."""
 
+import asyncio
 import datetime as dt
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -18,12 +19,15 @@ from tallystick.collecting.bank.write_pain008 import Pain008
 from tallystick.errors import InvalidInput, TallystickError
 from tallystick.ids import uuid7
 from tallystick.operations.bank import MOST_DEBITS, MOST_ENTRIES
+from tallystick.operations.collect_rarely import collect_rarely
 from tallystick.operations.run import Operations
-from tallystick.repayments.model import OutcomesApplied
+from tallystick.repayments.model import OutcomeApplied, OutcomesApplied
 from tallystick.security.model import Principal
 
 _AT_ONCE = 2_000
 """So many results are applied in one transaction, or fewer if they have many invoices each."""
+_CHUNKS_AT_ONCE = 2
+"""So many transactions at once: while the store works on one, the next is got ready."""
 _TOLD = 20
 """So many of the results that went wrong are told one by one."""
 
@@ -104,9 +108,25 @@ async def apply_results_file(
     """
     count = check_results(path)
     report = ResultsReport()
-    for chunk in _chunks(read_results(path), report):
-        await _apply(operations, principal, book, chunk, received_on, report, dry_run=dry_run)
+    applying = _Applying(operations, principal, book, received_on, dry_run=dry_run)
+    under_way: deque[tuple[list[Result], asyncio.Task[list[OutcomeApplied]]]] = deque()
+
+    async def count_first() -> None:
+        chunk, task = under_way[0]
+        _count(report, chunk, await task)
+        under_way.popleft()
         progress(report.results, count)
+
+    with collect_rarely():
+        try:
+            for chunk in _chunks(read_results(path), report):
+                while len(under_way) == _CHUNKS_AT_ONCE or _meets(chunk, [one for one, _ in under_way]):
+                    await count_first()
+                under_way.append((chunk, asyncio.create_task(applying.apply(chunk))))
+            while under_way:
+                await count_first()
+        finally:
+            await _give_up([task for _, task in under_way])
     return report
 
 
@@ -124,35 +144,58 @@ def _chunks(results: Iterable[Result], report: ResultsReport) -> Iterator[list[R
             yield [*chunk.values()]
             chunk = {}
         chunk[one.charge] = one
-    yield [*chunk.values()]
+    if chunk:
+        yield [*chunk.values()]
 
 
-async def _apply(
-    operations: Operations, principal: Principal, book: str, chunk: list[Result], received_on: dt.date | None,
-    report: ResultsReport, *, dry_run: bool,
-) -> None:  # fmt: skip
-    if not chunk:
-        return
-    results = [{"charge": one.charge, "amount": one.amount, "error_kind": one.error_kind} for one in chunk]
-    fields = {"results": results, "received_on": received_on}
-    try:
-        answer = await operations.run(
-            principal, book, "bank.apply_results", str(uuid7()), msgspec.to_builtins(fields), dry_run=dry_run
-        )
-    except InvalidInput as error:
-        if error.field != "outcomes" or len(chunk) == 1:
-            raise
-        half = len(chunk) // 2  # with their invoices they are too many for one transaction
-        for part in (chunk[:half], chunk[half:]):
-            await _apply(operations, principal, book, part, received_on, report, dry_run=dry_run)
-        return
-    applied = msgspec.json.decode(answer.body, type=OutcomesApplied)
-    for one, became in zip(chunk, applied.items, strict=True):
+def _meets(chunk: Sequence[Result], under_way: Sequence[Sequence[Result]]) -> bool:
+    """Say whether a charge is named again that is being applied: what the file says of it first counts."""
+    named = {one.charge for one in chunk}
+    return any(one.charge in named for other in under_way for one in other)
+
+
+async def _give_up(tasks: Sequence[asyncio.Task[list[OutcomeApplied]]]) -> None:
+    """Stop what is under way, which then was not done, and wait for it."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Applying:
+    """How chunks of results are applied."""
+
+    operations: Operations
+    principal: Principal
+    book: str
+    received_on: dt.date | None
+    dry_run: bool
+
+    async def apply(self, chunk: Sequence[Result]) -> list[OutcomeApplied]:
+        """Apply a chunk in one transaction; or, where their invoices are too many for one, its halves."""
+        results = [{"charge": one.charge, "amount": one.amount, "error_kind": one.error_kind} for one in chunk]
+        fields = msgspec.json.encode({"results": results, "received_on": self.received_on})
+        try:
+            answer = await self.operations.run(
+                self.principal, self.book, "bank.apply_results", str(uuid7()), fields, dry_run=self.dry_run
+            )
+        except InvalidInput as error:
+            if error.field != "outcomes" or len(chunk) == 1:
+                raise
+        else:
+            return msgspec.json.decode(answer.body, type=OutcomesApplied).items
+        half = len(chunk) // 2
+        return await self.apply(chunk[:half]) + await self.apply(chunk[half:])
+
+
+def _count(report: ResultsReport, chunk: Sequence[Result], became: Sequence[OutcomeApplied]) -> None:
+    """Count what became of a chunk."""
+    for one, applied in zip(chunk, became, strict=True):
         report.results += 1
-        report.counts[became.status] += 1
-        if became.status == "refused":
-            report.tell(one.place, became.message or "refused")
-        elif became.status == "applied" and one.error_kind:
+        report.counts[applied.status] += 1
+        if applied.status == "refused":
+            report.tell(one.place, applied.message or "refused")
+        elif applied.status == "applied" and one.error_kind:
             report.failed[one.error_kind] += 1
 
 

@@ -12,12 +12,13 @@ from tallystick.operations.ledger import Code, PageSize
 from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.operations.repayments import CustomerRef
 from tallystick.repayments.apply_outcomes import Arrival, Outcome, apply_outcomes, find_retry_policy, set_retry_policy
-from tallystick.repayments.charge import make_charges, read_cursor
+from tallystick.repayments.charge import make_charges, page_chargeable, read_cursor
 from tallystick.repayments.dues import NOW
 from tallystick.repayments.find import require_customer
 from tallystick.repayments.find_charges import find_charge, page_charges
 from tallystick.repayments.model import (
     Charge,
+    ChargeablePage,
     ChargesMade,
     ChargesPage,
     OutcomesApplied,
@@ -53,6 +54,14 @@ class MakeChargesInput(Input, frozen=True):
     """A day, and the chunk of customers to make its charges for."""
 
     on: dt.date
+    after: str = "0"
+    """The cursor of the chunk before."""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_CUSTOMERS)] = MOST_CUSTOMERS
+
+
+class ChargeableInput(Input, frozen=True):
+    """A chunk of customers."""
+
     after: str = "0"
     """The cursor of the chunk before."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_CUSTOMERS)] = MOST_CUSTOMERS
@@ -112,6 +121,11 @@ async def make(call: Call, request: MakeChargesInput) -> ChargesMade:
     )
 
 
+async def list_chargeable(call: Call, request: ChargeableInput) -> ChargeablePage:
+    """Return the customers that a chunk of `charges.make` looks at, so that each can be done alone."""
+    return await page_chargeable(call.connection, call.book.book_id, read_cursor(request.after), request.limit)
+
+
 async def apply(call: Call, request: ApplyOutcomesInput) -> OutcomesApplied:
     """Apply what the bank says of charges to each of their invoices; each charge has one outcome, for ever."""
     today = call.at.date()
@@ -147,6 +161,10 @@ OPERATIONS = [
         "charges.retry_policy", NothingInput, RetryPolicy, _READ, "GET /charges/retry-policy", find_policy, reads=True
     ),
     Operation("charges.make", MakeChargesInput, ChargesMade, _WRITE, "POST /charges", make),
+    Operation(
+        "charges.list_customers", ChargeableInput, ChargeablePage, _READ, "GET /charges/customers", list_chargeable,
+        reads=True,
+    ),
     Operation("charges.apply", ApplyOutcomesInput, OutcomesApplied, _WRITE, "POST /charges/outcomes", apply),
     Operation("charges.find", ChargeIdInput, Charge, _READ, "GET /charges/{id}", find, reads=True),
     Operation(

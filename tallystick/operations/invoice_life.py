@@ -116,7 +116,7 @@ async def take_back(call: Call, request: CreditInput) -> CreditNote:
 
 async def mark(call: Call, request: MarkOverdueInput) -> MarkedOverdue:
     """Note which of some invoices are due today, and which are overdue; each is told once."""
-    return await mark_overdue(call.connection, call.recorded, request.invoices)
+    return await mark_overdue(call.connection, call.book.ledger, call.recorded, request.invoices)
 
 
 async def due(call: Call, request: DueInput) -> DuePage:

@@ -1,8 +1,7 @@
 """A month's invoices from first to last: chunk by chunk, restartable at any point."""
 
 import datetime as dt
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -14,18 +13,10 @@ from tallystick.operations.catalog import DEFAULT_PRODUCT
 from tallystick.operations.invoicing import MAX_DRAFTS
 from tallystick.operations.keep_run import begin_kept
 from tallystick.operations.run import Operations, as_input
-from tallystick.operations.run_chunks import run_chunks, together
+from tallystick.operations.run_chunks import Progress, RunTerms, run_chunks, say_nothing, together
 from tallystick.operations.wait_settled import wait_settled
 from tallystick.security.model import Principal
 from tallystick.taxes.engine import TaxEngine
-
-Stage = Literal["drafting", "waiting", "issuing"]
-Progress = Callable[[Stage, int], None]
-"""
-Told after each chunk what is being done, and how many customers or invoices are done so far.
-
-While usage is not settled: that it waits, and for how many seconds so far.
-"""
 
 
 class MonthRun(msgspec.Struct, frozen=True):
@@ -50,25 +41,15 @@ class MonthRun(msgspec.Struct, frozen=True):
     last_number: str | None
 
 
-class MonthTerms(msgspec.Struct, frozen=True, kw_only=True):
+class MonthTerms(RunTerms, frozen=True, kw_only=True):
     """How a month is invoiced."""
 
     zone: str = "UTC"
     product: str = DEFAULT_PRODUCT
-    series: str | None = None
-    """None: the one that is set for the product."""
-    terms_days: int = 30
     draft_chunk: int = MAX_DRAFTS
-    issue_chunk: int = 500
-    patience: dt.timedelta = dt.timedelta(seconds=30)
-    """How long a chunk waits for transactions that usage was recorded behind."""
 
 
 STANDARD = MonthTerms()
-
-
-def _say_nothing(_stage: Stage, _done: int) -> None:
-    """Keep progress to oneself."""
 
 
 async def run_month(
@@ -77,7 +58,7 @@ async def run_month(
     book: str,
     month: str,
     terms: MonthTerms = STANDARD,
-    progress: Progress = _say_nothing,
+    progress: Progress = say_nothing,
 ) -> MonthRun:
     """
     Draft and issue the invoices of *month* for every customer with usage in it.
@@ -130,30 +111,18 @@ async def _draft_all(
 ) -> list[Drafted]:
     async def draft(before: Drafted | None) -> Drafted:
         given = {**request, "after": "0" if before is None else before.next}
-        return await _draft_settled(operations, principal, book, given, patience, progress)
+        drafted: Drafted = await wait_settled(
+            lambda: _draft_taxed(operations, principal, book, given),
+            patience,
+            lambda seconds: progress("waiting", seconds),
+        )
+        return drafted
 
     return await run_chunks(
         draft,
         lambda chunk: chunk.next is not None,
         lambda chunks: progress("drafting", sum(one.customers for one in chunks)),
     )
-
-
-async def _draft_settled(
-    operations: Operations,
-    principal: Principal,
-    book: str,
-    request: dict[str, Any],
-    patience: dt.timedelta,
-    progress: Progress,
-) -> Drafted:
-    """Draft a chunk once its usage is settled; when that takes longer than *patience*, let the error through."""
-    drafted: Drafted = await wait_settled(
-        lambda: _draft_taxed(operations, principal, book, request),
-        patience,
-        lambda seconds: progress("waiting", seconds),
-    )
-    return drafted
 
 
 async def _draft_taxed(operations: Operations, principal: Principal, book: str, request: dict[str, Any]) -> Drafted:

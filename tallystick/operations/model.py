@@ -43,6 +43,8 @@ class Call:
     """The place of this call's message in the transaction."""
     new_id: Callable[[], uuid.UUID] = uuid7
     """Makes up an id, or where the message is done again, tells the one that was made up; the answer must name it."""
+    new_id_at: Callable[[int], uuid.UUID] = lambda _: uuid7()
+    """The same for the message at a place, where one transaction does many."""
 
     @property
     def recorded(self) -> Recorded:
@@ -85,12 +87,16 @@ class Operation:
     It is given the operation's name and the input, and changes nothing of what is asked for.
     """
     then: Continuation | None = None
+    again: Continuation | None = None
+    """Goes on in place of *then* where the message was answered before: what it began may have ended long ago."""
     kept: Callable[[Any], object] | None = None
     """Makes of the input what the journal keeps, where that is less than all of it."""
     reads: bool = False
     """It changes nothing: it is neither kept nor idempotent by id."""
     snapshot: bool = False
     """It reads more than once, and all of it must be of one moment."""
+    lasts: bool = False
+    """Once it has an answer, that is its answer for ever: the process remembers it, and then asks no store for it."""
 
     @property
     def summary(self) -> str:

@@ -1,11 +1,17 @@
-"""Every invoice whose due date has come, noted once: page by page, restartable at any point."""
+"""Every invoice whose due date has come, noted once: page by page, restartable at any point; or by itself, all day."""
+
+import datetime as dt
 
 from tallystick.ids import uuid7
 from tallystick.invoicing.life.mark_overdue import DuePage, MarkedOverdue
+from tallystick.ledger.books import Book
 from tallystick.operations.run import Operations
-from tallystick.security.model import Principal
+from tallystick.operations.work_books import work_books
+from tallystick.security.model import SYSTEM, Principal
 
 _AT_ONCE = 1_000
+_EVERY = dt.timedelta(minutes=1)
+"""So often it is looked whether a day has begun somewhere; each invoice goes by the zone of its own."""
 
 
 async def run_overdue(operations: Operations, principal: Principal, book: str) -> MarkedOverdue:
@@ -31,3 +37,17 @@ async def run_overdue(operations: Operations, principal: Principal, book: str) -
         if page.next is None:
             return MarkedOverdue(due, overdue)
         after = page.next
+
+
+async def work_overdue(operations: Operations) -> None:
+    """Note what falls due and what is overdue within a minute of its day, in every book, until cancelled."""
+    looked: dict[int, dt.datetime] = {}
+
+    async def look(book: Book) -> None:
+        now = operations.clock.now()
+        if book.book_id in looked and dt.timedelta(0) <= now - looked[book.book_id] < _EVERY:
+            return
+        await run_overdue(operations, SYSTEM, book.name)
+        looked[book.book_id] = now
+
+    await work_books(operations, look, "what falls due is not noted")

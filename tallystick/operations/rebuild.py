@@ -71,8 +71,9 @@ class _Attached(msgspec.Struct):
 
 
 class _Answered(msgspec.Struct):
-    """What the answer to a message says for which an id was made up, in the one of these fields that it has."""
+    """What the answer to a message says for which an id was made up, in the first of these fields that it has."""
 
+    refund_id: uuid.UUID | None = None
     payment_id: uuid.UUID | None = None
     endpoint_id: uuid.UUID | None = None
     id: uuid.UUID | None = None
@@ -349,7 +350,10 @@ class _Replay:
         first = transaction[0]
         principal = Principal(first.principal, self.book.name, frozenset({EVERYTHING}))
         hashes = hashes_of([_message(kept) for kept in transaction])
-        return Call(self.writing, self.book, principal, first.recorded_at, hashes, new_id=lambda: _made_up_id(first))
+        return Call(
+            self.writing, self.book, principal, first.recorded_at, hashes, new_id=lambda: _made_up_id(first),
+            new_id_at=lambda place: _made_up_id(transaction[place]),
+        )  # fmt: skip
 
     async def _keep(self, transaction: Sequence[Kept]) -> None:
         outcomes = [
@@ -364,7 +368,7 @@ def _made_up_id(kept: Kept) -> uuid.UUID:
     if kept.refused:
         return uuid7()
     answered = msgspec.json.decode(kept.answer, type=_Answered)
-    return answered.payment_id or answered.endpoint_id or answered.id or uuid7()
+    return answered.refund_id or answered.payment_id or answered.endpoint_id or answered.id or uuid7()
 
 
 def _message(kept: Kept) -> Message:

@@ -7,10 +7,9 @@ import msgspec
 
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.receipts.model import ReceiptRow
-from tallystick.receipts.prove import ReceiptCache, page_receipts, prove_receipt
+from tallystick.receipts.prove import page_receipts, prove_receipt
 
 _FIRST = uuid.UUID(int=0)
-_cache = ReceiptCache()
 
 
 class ReceiptInput(Input, frozen=True):
@@ -35,7 +34,7 @@ class ReceiptsPage(msgspec.Struct, frozen=True):
 
 async def get_receipt(call: Call, request: ReceiptInput) -> msgspec.Raw:
     """Return a receipt (getReceipt) with its proof: the same file every time, which verifies offline."""
-    return msgspec.Raw(await prove_receipt(call.connection, _cache, call.book.book_id, request.receipt_id))
+    return msgspec.Raw(await prove_receipt(call.connection, call.book.book_id, request.receipt_id))
 
 
 async def list_receipts(call: Call, request: ReceiptsPageInput) -> ReceiptsPage:
@@ -54,6 +53,7 @@ OPERATIONS = [
         "GET /receipts/{receipt_id}",
         get_receipt,
         reads=True,
+        lasts=True,
     ),
     Operation(
         "receipts.list", ReceiptsPageInput, ReceiptsPage, "receipts:read", "GET /receipts", list_receipts, reads=True

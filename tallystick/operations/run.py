@@ -27,6 +27,7 @@ from tallystick.journal.model import Kept, Message, message
 from tallystick.ledger.books import Book, find_book
 from tallystick.operations.gather import MOST_WAITING, Gathering
 from tallystick.operations.model import Answer, Call, Operation
+from tallystick.operations.remember_answers import RememberedAnswers
 from tallystick.security.authorise import authorise
 from tallystick.security.model import SYSTEM, Principal
 
@@ -91,6 +92,8 @@ class Operations:
     table: Mapping[str, Operation]
     resources: dict[type, Any] = field(default_factory=dict)
     """What continuations reach for outside the store, by type: the payment provider."""
+    remembered: RememberedAnswers = field(default_factory=RememberedAnswers)
+    """Answers that last (`Operation.lasts`), of this process."""
     _books: dict[str, Book] = field(default_factory=dict)
     _gatherings: dict[tuple[str, str], Gathering[_Waiting]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -114,16 +117,23 @@ class Operations:
         if operation.before is not None:
             request = await operation.before(self, principal, book, name, request)
         if operation.reads:
-            return await self._read(principal, book, operation, request)
+            answer = await self._read(principal, book, operation, request)
+        else:
+            answer = await self._change(principal, book, operation, key, request, dry_run=dry_run)
+        then = (operation.again if answer.replayed else None) or operation.then
+        if then is None or dry_run:
+            return answer
+        value = msgspec.json.decode(answer.body, type=operation.output)
+        return Answer(encoder.encode(await then(self, principal, book, value)), answer.replayed)
+
+    async def _change(
+        self, principal: Principal, book: str, operation: Operation, key: str, request: object, *, dry_run: bool
+    ) -> Answer:
         _require_acceptable(key, principal)
         asked = as_message(book, key, operation, request)
         if operation.together is not None and not dry_run:
             return await self._run_together(principal, book, operation, asked, request)
-        answer = await self._run_alone(principal, book, operation, asked, request, dry_run=dry_run)
-        if operation.then is None or dry_run:
-            return answer
-        value = msgspec.json.decode(answer.body, type=operation.output)
-        return Answer(encoder.encode(await operation.then(self, principal, book, value)), answer.replayed)
+        return await self._run_alone(principal, book, operation, asked, request, dry_run=dry_run)
 
     async def call(self, principal: Principal, book: str, name: str, key: str, input_: object) -> Any:  # noqa: ANN401 - the table says it
         """Run and return the answer as the operation's output class, for callers in the same process."""
@@ -156,14 +166,23 @@ class Operations:
             raise UnknownOperation(operation=name)
         return self.table[name]
 
-    async def _read(self, principal: Principal, book: str, operation: Operation, request: object) -> Answer:
+    async def _read(self, principal: Principal, book: str, operation: Operation, request: Any) -> Answer:  # noqa: ANN401 - the operation's input
+        asked = (book, operation.name, request) if operation.lasts else None
+        body = None if asked is None else self.remembered.find(asked)
+        if body is None:
+            body = encoder.encode(await self._read_anew(principal, book, operation, request))
+            if asked is not None:
+                self.remembered.keep(asked, body)
+        return Answer(body, replayed=False)
+
+    async def _read_anew(self, principal: Principal, book: str, operation: Operation, request: object) -> object:
         with faults_told():
             async with self.pool.acquire() as connection:
                 call = Call(connection, await self._book(connection, book), principal, self.clock.now(), _NO_HASHES)
                 if not operation.snapshot:
-                    return Answer(encoder.encode(await do(operation, call, request)), replayed=False)
+                    return await do(operation, call, request)
                 async with self.begin(connection, "repeatable_read"):
-                    return Answer(encoder.encode(await do(operation, call, request)), replayed=False)
+                    return await do(operation, call, request)
 
     async def _run_alone(
         self, principal: Principal, book: str, operation: Operation, asked: Message, request: object, *, dry_run: bool

@@ -1,10 +1,37 @@
-"""Run chunks: what a run does one after another until nothing is left, and what its issues come to together."""
+"""Run chunks: what a run that invoices does one after another until nothing is left, on which terms, and what it comes to."""
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
+
+import msgspec
 
 _Chunk = TypeVar("_Chunk")
+
+Stage = Literal["drafting", "waiting", "issuing"]
+Progress = Callable[[Stage, int], None]
+"""
+Told after each chunk what is being done, and how many customers, subscriptions or invoices are done so far.
+
+While usage is not settled: that it waits, and for how many seconds so far.
+"""
+
+
+def say_nothing(_stage: Stage, _done: int) -> None:
+    """Keep progress to oneself."""
+
+
+class RunTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """On which terms a run invoices, and in which chunks."""
+
+    series: str | None = None
+    """None: the one that is set for the product or plan."""
+    terms_days: int = 30
+    draft_chunk: int = 500
+    issue_chunk: int = 500
+    patience: dt.timedelta = dt.timedelta(seconds=30)
+    """How long a chunk waits for transactions that usage was recorded behind."""
 
 
 async def run_chunks(

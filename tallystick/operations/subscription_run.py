@@ -1,8 +1,7 @@
 """Bill subscriptions until an instant from first to last: chunk by chunk, restartable at any point."""
 
 import datetime as dt
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -11,15 +10,10 @@ from tallystick.invoicing.draft_subscriptions import SubscriptionsDrafted, Subsc
 from tallystick.invoicing.issue_subscriptions import SubscriptionsIssued
 from tallystick.operations.ask_taxes import ask_taxes_of_subscriptions, tell_why
 from tallystick.operations.run import Operations, as_input
-from tallystick.operations.run_chunks import run_chunks, together
-from tallystick.operations.subscriptions import MAX_SUBSCRIPTIONS
+from tallystick.operations.run_chunks import Progress, RunTerms, run_chunks, say_nothing, together
 from tallystick.operations.wait_settled import wait_settled
 from tallystick.security.model import Principal
 from tallystick.taxes.engine import TaxEngine
-
-Stage = Literal["drafting", "waiting", "issuing"]
-Progress = Callable[[Stage, int], None]
-"""Told after each chunk what is being done, and how many subscriptions, invoices or seconds of waiting so far."""
 
 
 class SubscriptionRun(msgspec.Struct, frozen=True):
@@ -38,23 +32,7 @@ class SubscriptionRun(msgspec.Struct, frozen=True):
     last_number: str | None
 
 
-class RunTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """How subscriptions are billed."""
-
-    series: str | None = None
-    """None: the one that is set for the plan."""
-    terms_days: int = 30
-    draft_chunk: int = MAX_SUBSCRIPTIONS
-    issue_chunk: int = 500
-    patience: dt.timedelta = dt.timedelta(seconds=30)
-    """How long a chunk waits for transactions that usage was recorded behind."""
-
-
 STANDARD = RunTerms()
-
-
-def _say_nothing(_stage: Stage, _done: int) -> None:
-    """Keep progress to oneself."""
 
 
 async def run_subscriptions(
@@ -63,7 +41,7 @@ async def run_subscriptions(
     book: str,
     until: dt.datetime,
     terms: RunTerms = STANDARD,
-    progress: Progress = _say_nothing,
+    progress: Progress = say_nothing,
 ) -> SubscriptionRun:
     """
     Draft and issue the invoices of every subscription on every date until then that it is due on.
@@ -116,30 +94,19 @@ async def _draft_all(
         nonlocal after
         if before is not None and not before.unfinished:
             after = before.next or ""
-        return await _draft_settled(operations, principal, book, {**request, "after": after}, patience, progress)
+        given = {**request, "after": after}
+        drafted: SubscriptionsDrafted = await wait_settled(
+            lambda: _draft_taxed(operations, principal, book, given),
+            patience,
+            lambda seconds: progress("waiting", seconds),
+        )
+        return drafted
 
     return await run_chunks(
         draft,
         lambda chunk: chunk.unfinished or chunk.next is not None,
         lambda chunks: progress("drafting", sum(one.subscriptions for one in chunks)),
     )
-
-
-async def _draft_settled(
-    operations: Operations,
-    principal: Principal,
-    book: str,
-    request: dict[str, Any],
-    patience: dt.timedelta,
-    progress: Progress,
-) -> SubscriptionsDrafted:
-    """Draft a chunk once its usage is settled; when that takes longer than *patience*, let the error through."""
-    drafted: SubscriptionsDrafted = await wait_settled(
-        lambda: _draft_taxed(operations, principal, book, request),
-        patience,
-        lambda seconds: progress("waiting", seconds),
-    )
-    return drafted
 
 
 async def _draft_taxed(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import httpx
+import aiohttp
 import structlog
 
 from tallystick.db.connect import LOST_CONNECTION
@@ -46,13 +46,13 @@ class Witnessing:
     async def run(self) -> None:
         """Ask until cancelled; one that hangs holds up no other."""
         async with (
-            httpx.AsyncClient(timeout=self.seconds, follow_redirects=False) as client,
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=True) as client,
             asyncio.TaskGroup() as group,
         ):
             for address in self.witnesses:
                 group.create_task(self._keep_asking(client, address))
 
-    async def _keep_asking(self, client: httpx.AsyncClient, address: WitnessAddress) -> None:
+    async def _keep_asking(self, client: aiohttp.ClientSession, address: WitnessAddress) -> None:
         pause = self.pause
         while True:
             try:
@@ -63,13 +63,13 @@ class Witnessing:
             pause = self.pause if well else min(2 * pause, _LONGEST_PAUSE)
             await asyncio.sleep(pause)
 
-    async def ask_once(self, client: httpx.AsyncClient, address: WitnessAddress) -> bool:
+    async def ask_once(self, client: aiohttp.ClientSession, address: WitnessAddress) -> bool:
         """Have the newest checkpoint of every book cosigned that is not yet; say whether all went well."""
         async with self.operations.pool.acquire() as connection:
             books = await list_books(connection)
         return all([await self._ask_for(client, address, book) for book in books])
 
-    async def _ask_for(self, client: httpx.AsyncClient, address: WitnessAddress, book: Book) -> bool:
+    async def _ask_for(self, client: aiohttp.ClientSession, address: WitnessAddress, book: Book) -> bool:
         """Have a book's newest checkpoint cosigned; what goes wrong is told once, and is nothing to the other books."""
         try:
             await self._cosign(client, address, book)
@@ -82,7 +82,7 @@ class Witnessing:
         self._told = {told for told in self._told if told[:2] != (address.url, book.name)}
         return True
 
-    async def _cosign(self, client: httpx.AsyncClient, address: WitnessAddress, book: Book) -> None:
+    async def _cosign(self, client: aiohttp.ClientSession, address: WitnessAddress, book: Book) -> None:
         """
         Have a book's newest checkpoint cosigned, if it is not yet, and keep that.
 
@@ -100,7 +100,7 @@ class Witnessing:
         )
 
     async def _insist(
-        self, client: httpx.AsyncClient, address: WitnessAddress, book: Book, newest: KeptCheckpoint, known: int
+        self, client: aiohttp.ClientSession, address: WitnessAddress, book: Book, newest: KeptCheckpoint, known: int
     ) -> list[Cosignature]:
         """
         Submit the checkpoint from the size that we think the witness knows, and then from the one it says it knows.

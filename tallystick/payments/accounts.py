@@ -1,15 +1,26 @@
-"""The accounts that a payment's money arrives on."""
+"""The accounts that payments' money arrives on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from tallystick.db.queries import Connection, queries_beside
+from tallystick.invoicing.life.unallocated_account import unallocated_account
+from tallystick.invoicing.model import account_of
 from tallystick.ledger.accounts import NewAccount, Recorded, open_accounts
 from tallystick.ledger.errors import AccountExists
 from tallystick.payments.errors import AccountsUnusable
 from tallystick.payments.model import Payment
 
 _queries = queries_beside(__file__)
-_usable_accounts = _queries.tuples("usable_accounts")
+_find_usable_accounts = _queries.tuples("find_usable_accounts")
+
+
+class Usable(NamedTuple):
+    """An account that is open."""
+
+    account_id: int
+    asset: str
+    limited: bool
 
 
 def clearing_account(payment: Payment) -> str:
@@ -17,41 +28,81 @@ def clearing_account(payment: Payment) -> str:
     return f"providers/{payment.provider}/{payment.asset}"
 
 
-def unallocated_account(payment: Payment) -> str:
-    """Return the account of money that was taken when its invoice had been paid otherwise meanwhile."""
+def account_beyond(payment: Payment) -> str:
+    """Return the customer's account of money that was taken when its invoice had been paid otherwise meanwhile."""
+    return unallocated_account(payment.user, payment.asset)
+
+
+def pooled_account(payment: Payment) -> str:
+    """
+    Return the account that such money was kept on, all customers' together, before each had their own.
+
+    Receipts of that time name it. It is opened still: accounts are numbered in the order in which they are opened, so that
+    a book of that time comes out the same when it is made anew.
+    """
     return f"unallocated/{payment.asset}"
 
 
-async def prepare_accounts(connection: Connection, recorded: Recorded, payment: Payment) -> None:
+async def prepare_accounts(connection: Connection, recorded: Recorded, payments: Sequence[Payment]) -> None:
     """
-    See that a payment's money can arrive, opening what is missing.
+    See that the money of payments can arrive, opening what is missing.
 
     Raises:
         AccountsUnusable: an account is closed or limited (``payments.accounts_unusable``).
     """
-    codes = [clearing_account(payment), unallocated_account(payment)]
-    try:
-        await require_usable(connection, recorded.book_id, payment)
-    except AccountsUnusable:
+    wanted: dict[str, NewAccount] = {}
+    for payment in payments:
+        for code in (clearing_account(payment), pooled_account(payment)):
+            wanted.setdefault(code, NewAccount(code, payment.asset))
+    found = await find_usable(connection, recorded.book_id, list(wanted))
+    if len(found) < len(wanted):
         try:
-            await open_accounts(connection, recorded, [NewAccount(code, payment.asset) for code in codes])
+            await open_accounts(connection, recorded, list(wanted.values()))
         except AccountExists as other:  # told so that the message is not kept: when that is mended, it may come again
-            raise AccountsUnusable(account=" or ".join(codes)) from other
-        await require_usable(connection, recorded.book_id, payment)
+            raise AccountsUnusable(account=" or ".join(wanted)) from other
+        found = await find_usable(connection, recorded.book_id, list(wanted))
+    for payment in payments:
+        require_clearing(found, payment)
 
 
-async def require_usable(connection: Connection, book_id: int, payment: Payment, also_open: Sequence[str] = ()) -> None:
+async def find_usable(connection: Connection, book_id: int, codes: Sequence[str]) -> dict[str, Usable]:
+    """Return those of the accounts that are there and open, by code."""
+    rows = await _find_usable_accounts(connection, book_id, list(dict.fromkeys(codes)))
+    return {code: Usable(account_id, asset, limited) for code, asset, account_id, limited in rows}
+
+
+def require_clearing(found: Mapping[str, Usable], payment: Payment) -> Usable:
     """
-    Refuse a payment whose money could not arrive: before it is taken, not after.
-
-    *also_open* may be limited, as the account of an invoice is.
+    Refuse a payment whose money could not come in: before it is taken, not after.
 
     Raises:
-        AccountsUnusable: an account is missing, closed or limited (``payments.accounts_unusable``).
+        AccountsUnusable: the account is missing, closed or limited (``payments.accounts_unusable``).
     """
-    unlimited = [clearing_account(payment), unallocated_account(payment)]
-    rows = await _usable_accounts(connection, book_id, [*unlimited, *also_open], payment.asset)
-    limited = dict(rows)
-    for code in (*unlimited, *also_open):
-        if code not in limited or (limited[code] and code in unlimited):
-            raise AccountsUnusable(account=code)
+    code = clearing_account(payment)
+    usable = require_open(found, code, payment.asset)
+    if usable.limited:
+        raise AccountsUnusable(account=code)
+    return usable
+
+
+def require_receivable(found: Mapping[str, Usable], payment: Payment) -> Usable:
+    """
+    Refuse a payment whose invoice's account could not take it.
+
+    Raises:
+        AccountsUnusable: the account is missing or closed (``payments.accounts_unusable``).
+    """
+    return require_open(found, account_of(payment.invoice_id), payment.asset)
+
+
+def require_open(found: Mapping[str, Usable], code: str, asset: str) -> Usable:
+    """
+    Return an account of *asset*.
+
+    Raises:
+        AccountsUnusable: it is missing or closed (``payments.accounts_unusable``).
+    """
+    usable = found.get(code)
+    if usable is None or usable.asset != asset:
+        raise AccountsUnusable(account=code)
+    return usable

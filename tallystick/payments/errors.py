@@ -45,11 +45,23 @@ class NotOpened(TallystickError):
     kind = Kind.UNAVAILABLE
 
 
+class TransactionTaken(TallystickError):
+    """The transaction {transaction} that the provider gave the payment is another payment's; an operator must see to it."""
+
+    code = "payments.transaction_taken"
+    kind = Kind.UNAVAILABLE
+
+
 class AccountsUnusable(TallystickError):
     """The account {account} is missing, closed or limited, so the payment's money could not arrive; none was taken."""
 
     code = "payments.accounts_unusable"
     kind = Kind.UNAVAILABLE
+
+    def __init__(self, *, account: str) -> None:
+        """Keep which *account* it is."""
+        self.account = account
+        super().__init__(account=account)
 
 
 class NotPosted(TallystickError):
@@ -63,4 +75,11 @@ class StatementDiffers(TallystickError):
     """What the message says of the payment is not, or no longer, what is kept of it; it is read and sent anew."""
 
     code = "payments.statement_differs"
+    kind = Kind.UNAVAILABLE
+
+
+class NotKnownYet(TallystickError):
+    """The provider has not ended the transaction yet: it is {status}."""
+
+    code = "payments.not_known_yet"
     kind = Kind.UNAVAILABLE

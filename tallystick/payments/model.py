@@ -51,9 +51,19 @@ class Payment(msgspec.Struct, frozen=True):
     started_at: dt.datetime
     opened_at: dt.datetime | None
     """When the customer's time to complete it began; None until the provider gave it a transaction."""
+    submitted_at: dt.datetime | None = None
 
 
-class PaymentOutput(msgspec.Struct, frozen=True):
+class NextAction(Enum):
+    """What has to happen before more is known of a payment."""
+
+    AUTHENTICATE = "authenticate"
+    """The customer has something to do at ``action_url``, such as 3-D Secure."""
+    WAIT = "wait"
+    """The provider has it; it is asked until it knows, in minutes or in days."""
+
+
+class PaymentOutput(msgspec.Struct, frozen=True, omit_defaults=True):
     """A payment as it stands; ``transaction_id`` and ``token`` are the provider's, to complete the payment with."""
 
     payment_id: uuid.UUID
@@ -66,6 +76,10 @@ class PaymentOutput(msgspec.Struct, frozen=True):
     invoice_id: uuid.UUID
     receipt_id: uuid.UUID | None
     reason: str | None
+    next_action: NextAction | None = None
+    """authenticate (at ``action_url``) or wait; not told where nothing is known to be in the way."""
+    action_url: str | None = None
+    """Where the customer does what is asked of them."""
 
 
 def as_output(payment: Payment) -> PaymentOutput:

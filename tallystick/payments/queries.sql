@@ -1,90 +1,139 @@
--- name: lock_invoice
-SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 3))
+-- Rows are looked up one by one, behind OFFSET 0 or a sum, since a plan that was made while tables were small goes through
+-- all of a book otherwise.
 
--- name: lock_payment
-SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 4))
+-- What payments decide by is what a customer owes and what is under way of it: whoever appends anything to the payments of a
+-- customer holds this lock, taken before the transaction's place in the order, for all of its customers in one order.
 
--- name: sum_under_way
-SELECT coalesce(sum(amount), 0)
-FROM payment
-WHERE book_id = $1 AND invoice_id = $2 AND NOT EXISTS (
-    SELECT FROM payment_step
-    WHERE (payment_step.book_id, payment_step.payment_id) = (payment.book_id, payment.payment_id)
-      AND step IN ('settled', 'failed'))
+-- name: lock_customers
+SELECT count(pg_advisory_xact_lock(hashtextextended('tallystick.payments ' || user_ref, $1::integer)))
+FROM (SELECT DISTINCT unnest($2::text[]) AS user_ref ORDER BY 1) AS paying
 
--- name: oldest_invoice_of
-SELECT invoice_id
+-- name: lock_customers_of
+SELECT count(pg_advisory_xact_lock(hashtextextended('tallystick.payments ' || user_ref, $1::integer)))
+FROM (SELECT DISTINCT user_ref FROM payment
+      WHERE book_id = $1::integer AND payment_id = ANY ($2::uuid[]) ORDER BY user_ref) AS paying
+
+-- name: enter_to_pay
+SELECT place, horizon FROM enter_to_pay($1)
+
+-- name: find_invoices
+SELECT found.invoice_id, customer.ref, asset_id, asset.code, issue.account_id
+FROM unnest($2::uuid[]) AS wanted (invoice_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM invoice
+    WHERE book_id = $1 AND invoice.invoice_id = wanted.invoice_id AND invoice.transaction_id < $3 OFFSET 0
+) AS found
+JOIN customer USING (book_id, customer_id)
+JOIN asset USING (book_id, asset_id)
+LEFT JOIN LATERAL (
+    SELECT account_id FROM invoice_issue
+    WHERE book_id = $1 AND invoice_issue.invoice_id = wanted.invoice_id AND invoice_issue.transaction_id < $3 OFFSET 0
+) AS issue ON true
+
+-- name: find_open_invoices_of
+SELECT invoice_id, customer.ref, asset_id, asset.code, account_id, owed.outstanding::bigint
 FROM customer
 JOIN invoice USING (book_id, customer_id)
-JOIN invoice_issue USING (book_id, invoice_id)
+JOIN invoice_issue AS issue USING (book_id, invoice_id)
+JOIN asset USING (book_id, asset_id)
 LEFT JOIN LATERAL (
-    SELECT debits - credits AS outstanding FROM account_sums(invoice_issue.book_id, invoice_issue.account_id)
+    SELECT debits - credits AS outstanding FROM account_sums(issue.book_id, issue.account_id, $3 - 1)
 ) AS owed ON true
-LEFT JOIN LATERAL (
+WHERE book_id = $1 AND ref = ANY ($2::text[]) AND owed.outstanding > 0 AND issue.transaction_id < $3
+ORDER BY ref, due_on, number
+
+-- name: sum_under_way
+SELECT wanted.invoice_id, coalesce(under_way.amount, 0)::bigint
+FROM unnest($2::uuid[]) AS wanted (invoice_id)
+CROSS JOIN LATERAL (
     SELECT sum(amount) AS amount FROM payment
-    WHERE payment.book_id = invoice.book_id AND payment.invoice_id = invoice.invoice_id AND NOT EXISTS (
-        SELECT FROM payment_step
-        WHERE (payment_step.book_id, payment_step.payment_id) = (payment.book_id, payment.payment_id)
-          AND step IN ('settled', 'failed'))
-) AS under_way ON true
-WHERE book_id = $1 AND ref = $2 AND owed.outstanding > 0
-ORDER BY owed.outstanding <= coalesce(under_way.amount, 0), due_on, number LIMIT 1
+    WHERE book_id = $1 AND payment.invoice_id = wanted.invoice_id
+      AND (SELECT count(*) FROM payment_step AS step
+           WHERE step.book_id = $1 AND step.payment_id = payment.payment_id AND step.step IN ('settled', 'failed')) = 0
+) AS under_way
 
--- name: customer_of_invoice
-SELECT ref FROM invoice JOIN customer USING (book_id, customer_id) WHERE book_id = $1 AND invoice_id = $2
-
--- name: usable_accounts
-SELECT code, min_balance IS NOT NULL OR max_balance IS NOT NULL
-FROM account_now
-WHERE book_id = $1 AND code = ANY ($2::text[]) AND asset = $3 AND closed_at IS NULL
-
--- name: insert_payment
+-- name: insert_payments
 INSERT INTO payment (book_id, payment_id, invoice_id, user_ref, email, requested_at, payment_type, asset_id, amount,
                      provider, transaction_id, message_place, started_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, transaction_order(), $11, $12)
+SELECT $1, payment_id, invoice_id, user_ref, email, requested_at, payment_type, asset_id, amount, provider,
+       (SELECT transaction_order()), place, $2
+FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::integer[], $10::bigint[],
+            $11::text[], $12::integer[])
+     AS given (payment_id, invoice_id, user_ref, email, requested_at, payment_type, asset_id, amount, provider, place)
 
--- name: insert_job
-INSERT INTO payment_job (book_id, payment_id, leased_until) VALUES ($1, $2, $3)
-
--- name: lease_job
-UPDATE payment_job SET leased_until = $3, attempts = 0 WHERE book_id = $1 AND payment_id = $2
-
--- name: delete_job
-DELETE FROM payment_job WHERE book_id = $1 AND payment_id = $2
-
--- name: claim_jobs
-UPDATE payment_job SET attempts = attempts + 1,
-    leased_until = $1::timestamptz + least($2::interval * (1 << least(attempts, 20)), $4::interval)
-WHERE (book_id, payment_id) IN (
-    SELECT book_id, payment_id FROM payment_job WHERE leased_until <= $1
-    ORDER BY leased_until LIMIT $3 FOR UPDATE SKIP LOCKED)
-RETURNING (SELECT name FROM book WHERE book.book_id = payment_job.book_id), payment_id, attempts
-
--- name: release_jobs
-UPDATE payment_job SET leased_until = $1
-WHERE leased_until > $1 AND coalesce((
-    SELECT step FROM payment_step
-    WHERE (payment_step.book_id, payment_step.payment_id) = (payment_job.book_id, payment_job.payment_id)
-    ORDER BY step = 'opened' LIMIT 1), 'started') <> 'opened'
-
--- name: insert_step
+-- name: insert_steps
+WITH no_trouble AS (DELETE FROM payment_trouble WHERE book_id = $1 AND payment_id = ANY ($3::uuid[]))
 INSERT INTO payment_step (book_id, payment_id, step, provider_id, token, reason, transaction_id, message_place, at)
-VALUES ($1, $2, $3, $4, $5, $6, transaction_order(), $7, $8)
+SELECT $1, payment_id, step, provider_id, token, reason, (SELECT transaction_order()), place, $2
+FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[])
+     AS given (payment_id, step, provider_id, token, reason, place)
 
--- name: find_payment
-SELECT payment.payment_id, invoice_id, user_ref, email, requested_at, payment_type, amount, asset.code, provider,
-       coalesce(ended.step, submitted.step, opened.step, 'started'), opened.provider_id, opened.token, ended.reason,
-       receipt_id, started_at, opened.at
-FROM payment
+-- name: find_usable_accounts
+SELECT found.code, asset, account_id, min_balance IS NOT NULL OR max_balance IS NOT NULL
+FROM unnest($2::text[]) AS wanted (code)
+CROSS JOIN LATERAL (
+    SELECT * FROM account_now WHERE book_id = $1 AND account_now.code = wanted.code AND closed_at IS NULL OFFSET 0
+) AS found
+
+-- name: find_payments
+SELECT found.payment_id, invoice_id, user_ref, email, requested_at, payment_type, amount, asset.code, provider,
+       coalesce(ended, CASE WHEN submitted_at IS NOT NULL THEN 'submitted' WHEN opened_at IS NOT NULL THEN 'opened'
+                            ELSE 'started' END),
+       provider_id, token, reason,
+       (SELECT receipt_id FROM receipt WHERE receipt.book_id = $1 AND receipt.payment_id = wanted.payment_id),
+       started_at, opened_at, submitted_at
+FROM (SELECT DISTINCT unnest($2::uuid[]) AS payment_id) AS wanted
+CROSS JOIN LATERAL (
+    SELECT * FROM payment WHERE book_id = $1 AND payment.payment_id = wanted.payment_id OFFSET 0
+) AS found
 JOIN asset USING (book_id, asset_id)
-LEFT JOIN payment_step AS opened ON opened.book_id = payment.book_id
-    AND opened.payment_id = payment.payment_id AND opened.step = 'opened'
-LEFT JOIN payment_step AS submitted ON submitted.book_id = payment.book_id
-    AND submitted.payment_id = payment.payment_id AND submitted.step = 'submitted'
-LEFT JOIN payment_step AS ended ON ended.book_id = payment.book_id
-    AND ended.payment_id = payment.payment_id AND ended.step IN ('settled', 'failed')
-LEFT JOIN receipt ON receipt.book_id = payment.book_id AND receipt.payment_id = payment.payment_id
-WHERE payment.book_id = $1 AND payment.payment_id = $2
+CROSS JOIN LATERAL (
+    SELECT max(step) FILTER (WHERE step IN ('settled', 'failed')) AS ended, max(provider_id) AS provider_id,
+           max(token) AS token, max(reason) AS reason, max(at) FILTER (WHERE step = 'opened') AS opened_at,
+           max(at) FILTER (WHERE step = 'submitted') AS submitted_at
+    FROM payment_step WHERE book_id = $1 AND payment_step.payment_id = wanted.payment_id
+) AS steps
 
--- name: find_by_provider_id
-SELECT payment_id FROM payment_step WHERE book_id = $1 AND provider_id = $2 AND step = 'opened'
+-- name: find_by_provider_ids
+SELECT wanted.provider_id, opened.payment_id
+FROM unnest($2::text[]) AS wanted (provider_id)
+CROSS JOIN LATERAL (
+    SELECT payment_id FROM payment_step
+    WHERE book_id = $1 AND payment_step.provider_id = wanted.provider_id AND step = 'opened' OFFSET 0
+) AS opened
+WHERE $3::text IS NULL OR $3 = (
+    SELECT provider FROM payment WHERE payment.book_id = $1 AND payment.payment_id = opened.payment_id)
+
+-- name: page_payments
+SELECT payment_id FROM payment
+WHERE book_id = $1 AND ($2::uuid IS NULL OR payment_id < $2) AND ($3::text IS NULL OR user_ref = $3)
+  AND ($4::uuid IS NULL OR invoice_id = $4)
+  AND ($5::text IS NULL OR $5 = coalesce((
+      SELECT step FROM payment_step AS last
+      WHERE (last.book_id, last.payment_id) = (payment.book_id, payment.payment_id)
+      ORDER BY array_position(ARRAY['opened', 'submitted', 'settled', 'failed'], step) DESC LIMIT 1), 'started'))
+ORDER BY payment_id DESC LIMIT $6
+
+-- name: find_history
+SELECT step, at, provider_id, reason FROM (
+    SELECT 'started' AS step, started_at AS at, NULL AS provider_id, NULL AS reason, 0 AS nth
+    FROM payment WHERE book_id = $1 AND payment_id = $2
+    UNION ALL
+    SELECT step, at, provider_id, reason, array_position(ARRAY['opened', 'submitted', 'settled', 'failed'], step)
+    FROM payment_step WHERE book_id = $1 AND payment_id = $2) AS taken
+ORDER BY nth
+
+-- name: note_trouble
+INSERT INTO payment_trouble (book_id, payment_id, code, message, tries, began_at, last_at)
+SELECT $1, payment_id, code, message, 1, $2, $2
+FROM unnest($3::uuid[], $4::text[], $5::text[]) AS given (payment_id, code, message)
+JOIN payment USING (payment_id) WHERE payment.book_id = $1
+ON CONFLICT (book_id, payment_id) DO UPDATE
+    SET code = excluded.code, message = excluded.message, tries = payment_trouble.tries + 1, last_at = excluded.last_at
+
+-- name: end_trouble
+DELETE FROM payment_trouble WHERE book_id = $1 AND payment_id = ANY ($2::uuid[])
+
+-- name: list_stuck
+SELECT payment_id, code, message, tries, began_at, last_at FROM payment_trouble
+WHERE book_id = $1 AND ($2::uuid IS NULL OR payment_id > $2) ORDER BY payment_id LIMIT $3

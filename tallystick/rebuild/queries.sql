@@ -463,3 +463,42 @@ WHERE book_id = $1 AND transaction_id < $2 ORDER BY statement_id, position
 -- name: facts_of_bank_match
 SELECT row_to_json(fact)::text FROM bank_match AS fact
 WHERE book_id = $1 AND transaction_id < $2 ORDER BY statement_id, position
+
+-- name: facts_of_payout_report
+SELECT row_to_json(fact)::text FROM payout_report AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY payout_id
+
+-- name: facts_of_payout_line
+SELECT row_to_json(fact)::text FROM payout_line AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY payout_id, position
+
+-- name: facts_of_payout
+SELECT row_to_json(fact)::text FROM payout AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY payout_id
+
+-- name: facts_of_payout_step
+SELECT row_to_json(fact)::text FROM payout_step AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY payout_id, step
+
+-- name: facts_of_payout_match
+SELECT row_to_json(fact)::text FROM payout_match AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY payout_id, position, nth
+
+-- name: facts_of_payout_match_undo
+SELECT row_to_json(fact)::text FROM payout_match_undo AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY payout_id, position, nth
+
+-- name: facts_of_provider_event
+SELECT row_to_json(fact)::text FROM provider_event AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY provider, event_id
+
+-- name: facts_of_refund
+SELECT row_to_json(fact)::text FROM refund AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY refund_id
+
+-- name: facts_of_refund_step
+SELECT row_to_json(fact)::text FROM refund_step AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY refund_id, step
+
+-- name: facts_of_dispute
+SELECT row_to_json(fact)::text FROM dispute AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY dispute_id
+
+-- name: facts_of_dispute_end
+SELECT row_to_json(fact)::text FROM dispute_end AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY dispute_id

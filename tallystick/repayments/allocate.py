@@ -8,8 +8,8 @@ it is placed where enough is due, and the same question has the same answer in w
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,8 +17,7 @@ from tallystick.rating.explain import TIMES
 from tallystick.repayments.policy import FixedSplit, HighestCostFirst, OldestFirst, Policy, ProductOrder, ProRata
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """An invoice that waits to be repaid; amounts are minor units of one asset."""
 
     invoice_id: uuid.UUID

@@ -19,11 +19,9 @@ from tallystick.ledger.read_in_order import Place
 from tallystick.notify.tell import Told, tell
 from tallystick.repayments.dues import enter_to_repay, require_earlier
 from tallystick.repayments.errors import OutcomeDiffers, UnknownCharge
-from tallystick.repayments.find import plain_uuid
 from tallystick.repayments.model import (
     BANK_DEBIT,
     RETRIES,
-    ChargedInvoice,
     OutcomeApplied,
     OutcomesApplied,
     Repayment,
@@ -37,7 +35,7 @@ from tallystick.repayments.receive import Money, receive
 _queries = queries_beside(__file__)
 _enter_to_apply = _queries.run("enter_to_apply")
 _find_charges = _queries.tuples("find_charges")
-_find_charged = _queries.rows("find_charged", ChargedInvoice)
+_find_charged = _queries.tuples("find_charged")
 _insert_outcomes = _queries.run("insert_outcomes")
 _insert_retry_policy = _queries.run("insert_retry_policy")
 _find_retry_policy = _queries.value("find_retry_policy")
@@ -76,6 +74,8 @@ class _Charge(NamedTuple):
     """The transaction that applied its outcome."""
     allocated: int
     """What of the money is on its invoices."""
+    sent: bool
+    """It is in a file that the bank was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,7 @@ class Arrival:
     received_on: dt.date
 
 
-@dataclass(frozen=True, slots=True)
-class _Applying:
+class _Applying(NamedTuple):
     """An outcome that is new, with its charge."""
 
     charge: _Charge
@@ -140,8 +139,8 @@ async def apply_outcomes(
     await _keep(connection, recorded, applying)
     await tell(connection, recorded, [_told(one) for one in applying if one.error_kind is not None])
     for applied, repayment in zip(applying, repaid, strict=True):
-        allocated = sum(at.amount for at in repayment.allocations) if repayment else 0
-        id_ = plain_uuid(applied.charge.charge_id)
+        allocated = repayment.amount - repayment.unallocated if repayment else 0
+        id_ = applied.charge.charge_id
         answers[id_] = OutcomeApplied(id_, "applied", applied.taken, allocated, applied.retry_on)
     return OutcomesApplied([answers[one.charge_id] for one in outcomes])
 
@@ -187,8 +186,8 @@ async def _prepare(
     connection: Connection, book_id: int, place: Place, fresh: Sequence[Outcome], charges: Mapping[uuid.UUID, _Charge]
 ) -> list[_Applying]:
     invoices: dict[uuid.UUID, dict[uuid.UUID, int]] = {one.charge_id: {} for one in fresh}
-    for part in await _find_charged(connection, book_id, list(invoices)) if fresh else []:
-        invoices[part.charge_id][plain_uuid(part.invoice_id)] = part.amount
+    for charge_id, invoice_id, amount in await _find_charged(connection, book_id, list(invoices)) if fresh else []:
+        invoices[charge_id][invoice_id] = amount
     transfers = sum(1 + len(own) for own in invoices.values())
     if transfers > MAX_BATCH:
         raise InvalidInput(
@@ -271,7 +270,7 @@ def _told(one: _Applying) -> Told:
         "charge.failed",
         f"customer/{charge.customer}",
         {
-            "charge_id": plain_uuid(charge.charge_id),
+            "charge_id": charge.charge_id,
             "customer": charge.customer,
             "asset": charge.asset,
             "amount": charge.amount,

@@ -8,19 +8,27 @@ from dataclasses import dataclass, field
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput
 from tallystick.invoicing.life.unallocated_account import open_unallocated
-from tallystick.ledger.accounts import Recorded
+from tallystick.ledger.accounts import NewAccount, Recorded, open_accounts
 from tallystick.ledger.post import Ledger
 from tallystick.ledger.read_in_order import Place
 from tallystick.money import MAX_AMOUNT
 from tallystick.repayments.debit_days import chosen_days_moved_to
 from tallystick.repayments.dues import OpenInvoice, Purse, enter_to_repay, find_dues, lock_and_read
-from tallystick.repayments.model import ChargesMade, charge_id_of
+from tallystick.repayments.model import (
+    BANK_DEBIT,
+    Chargeable,
+    ChargeablePage,
+    ChargesMade,
+    channel_account,
+    charge_id_of,
+)
 from tallystick.repayments.move_for_holidays import Rule, bank_days_of, require_year
 
 _queries = queries_beside(__file__)
 _enter_to_charge = _queries.run("enter_to_charge")
 _list_calendars = _queries.tuples("list_calendars")
 _page_chargeable = _queries.tuples("page_chargeable")
+_page_agreed = _queries.tuples("page_agreed")
 _find_retries = _queries.tuples("find_retries")
 _find_charged = _queries.tuples("find_charged")
 _find_under_way = _queries.values("find_under_way")
@@ -94,6 +102,14 @@ async def make_charges(
         totals[assets[one.asset_id]] = totals.get(assets[one.asset_id], 0) + one.amount
     next_ = str(customers[-1]) if len(customers) == limit else None
     return ChargesMade(len(customers), len(made), totals, next_)
+
+
+async def page_chargeable(connection: Connection, book_id: int, after: int, limit: int) -> ChargeablePage:
+    """Return the customers whom `make_charges` would look at."""
+    rows = await _page_agreed(connection, book_id, after, limit)
+    cursors = [after, *(row[0] for row in rows)]
+    items = [Chargeable(ref, str(before)) for (_, ref), before in zip(rows, cursors, strict=False)]
+    return ChargeablePage(items, str(cursors[-1]) if len(rows) == limit else None)
 
 
 async def _find_debtors(
@@ -172,9 +188,10 @@ async def _put_together(
 
     The accounts that the money will arrive on are opened here, so that who applies many outcomes finds them.
     """
-    await open_unallocated(
-        connection, recorded, sorted({(own.debtor.customer, assets[own.asset_id]) for own in dues if own.invoices})
-    )
+    arriving = sorted({(own.debtor.customer, assets[own.asset_id]) for own in dues if own.invoices})
+    await open_unallocated(connection, recorded, arriving)
+    channels = [NewAccount(channel_account(BANK_DEBIT, asset), asset) for asset in sorted({one[1] for one in arriving})]
+    await open_accounts(connection, recorded, channels)
     accounts = [invoice.account_id for own in dues for invoice in own.invoices]
     balances = await lock_and_read(connection, ledger, place, accounts)
     made = []

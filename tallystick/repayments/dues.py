@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.db.retry import OrderLost
@@ -26,8 +27,7 @@ Purse = tuple[int, int]
 """A customer and an asset."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenInvoice:
+class OpenInvoice(NamedTuple):
     """An issued invoice that something may be outstanding on."""
 
     invoice_id: uuid.UUID
@@ -36,11 +36,20 @@ class OpenInvoice:
     issued_at: dt.datetime
     account_id: int
     cost_rank: Decimal | None
-    number: str
+    series: str
+    nth: int
+    """In its series."""
+
+    @property
+    def number(self) -> str:
+        """Return its number as people know it."""
+        return printed_number(self.series, self.nth)
 
     def owing(self, outstanding: int) -> Due:
         """Return it with what is outstanding, as what waits for money."""
-        return Due(self.invoice_id, self.product, self.due_on, self.issued_at, outstanding, self.cost_rank, self.number)
+        return Due(
+            self.invoice_id, self.product, self.due_on, self.issued_at, outstanding, self.cost_rank, self.number
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +105,8 @@ async def find_dues(
     wanted = sorted(set(purses))
     found: dict[Purse, list[OpenInvoice]] = {purse: [] for purse in wanted}
     columns = [one[0] for one in wanted], [one[1] for one in wanted]
-    for row in await _find_dues(connection, book_id, *columns, place, until):
-        customer_id, asset_id, invoice_id, product, due_on, issued_at, account_id, cost_rank, series, number = row
-        found[customer_id, asset_id].append(
-            OpenInvoice(
-                uuid.UUID(bytes=invoice_id.bytes), product, due_on, issued_at, account_id, cost_rank,
-                printed_number(series, number),
-            )
-        )  # fmt: skip
+    for customer_id, asset_id, *invoice in await _find_dues(connection, book_id, *columns, place, until):
+        found[customer_id, asset_id].append(OpenInvoice(*invoice))
     return found
 
 

@@ -69,7 +69,7 @@ async def find_repayments(connection: Connection, book_id: int, ids: Sequence[uu
     for repayment_id, invoice_id, amount, why, transfer_id, undone in await _find_allocations(
         connection, book_id, list(ids)
     ):
-        made = Allocation(plain_uuid(invoice_id), amount, why, plain_uuid(transfer_id), undone)
+        made = Allocation(invoice_id, amount, why, transfer_id, undone)
         allocations[repayment_id].append(made)
     return [_repayment(row, allocations[row[0]]) for row in rows]
 
@@ -142,7 +142,7 @@ def _repayment(row: tuple[Any, ...], allocations: list[Allocation]) -> Repayment
     (repayment_id, customer, asset, amount, channel, reference, received_on, from_account, policy, transfer_id,
      received_at, reversed_) = row[:12]  # fmt: skip
     return Repayment(
-        id=plain_uuid(repayment_id),
+        id=repayment_id,
         customer=customer,
         asset=asset,
         amount=amount,
@@ -154,7 +154,7 @@ def _repayment(row: tuple[Any, ...], allocations: list[Allocation]) -> Repayment
         allocations=allocations,
         unallocated=amount - sum(one.amount for one in allocations),
         reversed=reversed_,
-        transfer_id=None if transfer_id is None else plain_uuid(transfer_id),
+        transfer_id=transfer_id,
         received_at=received_at,
     )
 
@@ -169,5 +169,5 @@ def _read_cursor(after: str) -> tuple[int, int]:
 
 
 def plain_uuid(value: uuid.UUID) -> uuid.UUID:
-    """Make a plain UUID of the driver's own class, which JSON knows no word for."""
+    """Make a plain UUID of the driver's own class."""
     return uuid.UUID(bytes=value.bytes)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput
 from tallystick.repayments.errors import UnknownCharge
-from tallystick.repayments.find import find_repayments, plain_uuid
+from tallystick.repayments.find import find_repayments
 from tallystick.repayments.model import Charge, ChargedInvoice, ChargePart, ChargesPage, Repayment
 
 _queries = queries_beside(__file__)
@@ -67,29 +67,28 @@ def _charge(row: tuple[Any, ...], parts: Sequence[ChargedInvoice], repayment: Re
      retry_on) = row[:11]  # fmt: skip
     repaid = {one.invoice: one.amount for one in repayment.allocations} if repayment else {}
     return Charge(
-        id=plain_uuid(charge_id),
+        id=charge_id,
         customer=customer,
         bank_account=bank_account,
         asset=asset,
         debit_on=debit_on,
         amount=amount,
         attempt=attempt,
-        retry_of=None if retry_of is None else plain_uuid(retry_of),
-        status=_status(taken, error_kind),
+        retry_of=retry_of,
+        status=_status(taken, error_kind, sent=row[17]),
         taken=taken or 0,
         error_kind=error_kind,
         retry_on=retry_on,
         repayment=None if repayment is None else repayment.id,
-        invoices=[
-            ChargePart(plain_uuid(one.invoice_id), one.amount, repaid.get(plain_uuid(one.invoice_id), 0))
-            for one in parts
-        ],
+        invoices=[ChargePart(one.invoice_id, one.amount, repaid.get(one.invoice_id, 0)) for one in parts],
     )
 
 
-def _status(taken: int | None, error_kind: str | None) -> Literal["made", "succeeded", "partly", "failed"]:
+def _status(
+    taken: int | None, error_kind: str | None, *, sent: bool
+) -> Literal["made", "sent", "succeeded", "partly", "failed"]:
     if taken is None:
-        return "made"
+        return "sent" if sent else "made"
     if error_kind is None:
         return "succeeded"
     return "partly" if taken else "failed"

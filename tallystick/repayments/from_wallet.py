@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -124,7 +124,7 @@ def draw_for(
             available -= paid
             due = waiting.pop(placed.invoice)
             if paid == placed.amount < due.outstanding:
-                waiting[placed.invoice] = replace(due, outstanding=due.outstanding - paid)
+                waiting[placed.invoice] = due._replace(outstanding=due.outstanding - paid)
             if paid:
                 _add(found, placed, draws, paid)
     return list(found.values())

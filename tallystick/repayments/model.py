@@ -105,8 +105,8 @@ class Allocated(msgspec.Struct, frozen=True):
     asset: str
     policy: Policy
     allocations: list[Allocation]
-    unallocated: int
-    """What still lies there."""
+    unallocated: int | None
+    """What still lies there; null where nothing was placed, since others may be at it: `repayments.unallocated` tells then."""
 
 
 class Returned(msgspec.Struct, frozen=True):
@@ -174,7 +174,8 @@ class Charge(msgspec.Struct, frozen=True):
     amount: int
     attempt: int
     retry_of: uuid.UUID | None
-    status: Literal["made", "succeeded", "partly", "failed"]
+    status: Literal["made", "sent", "succeeded", "partly", "failed"]
+    """Sent: it is in a file for the bank, which has not said what became of it."""
     taken: int
     error_kind: str | None
     retry_on: dt.date | None
@@ -201,6 +202,20 @@ class ChargesMade(msgspec.Struct, frozen=True):
     """What the new ones ask for, in minor units by asset."""
     next: str | None
     """The cursor of the chunk behind, null on the last."""
+
+
+class Chargeable(msgspec.Struct, frozen=True):
+    """A customer whom `charges.make` looks at: alone, if asked to go on behind *after* with a limit of 1."""
+
+    customer: str
+    after: str
+
+
+class ChargeablePage(msgspec.Struct, frozen=True):
+    """Customers in the order in which charges are made for them; ``next`` is the cursor behind, null on the last page."""
+
+    items: list[Chargeable]
+    next: str | None
 
 
 class RetryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

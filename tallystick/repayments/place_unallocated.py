@@ -48,6 +48,9 @@ async def place_unallocated(
     """
     Repay invoices with what lies unallocated; what none takes goes on lying there.
 
+    Where nothing is placed, how much lies there is left out. Who draws on the account in a transaction that is ordered
+    before, and comes to its lock later, finds no trace of a look at it: that answer could not be found again.
+
     The transaction must have entered (`enter_to_repay`).
 
     Raises:
@@ -82,5 +85,5 @@ async def place_unallocated(
         wanted.asset.code,
         policy.policy,
         [Allocation(one.invoice, one.amount, one.why, id_) for id_, one in moves],
-        there - sum(one.amount for one in placed),
+        there - sum(one.amount for one in placed) if placed else None,
     )

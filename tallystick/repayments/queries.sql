@@ -37,22 +37,41 @@ SELECT policy FROM allocation_policy
 WHERE book_id = $1 AND customer_id IS NULL AND transaction_id < $2
 ORDER BY transaction_id DESC, message_place DESC LIMIT 1
 
+-- What customers may owe, without what was paid long ago: what is open now, and what a transaction that is ordered later has
+-- ended, so that who is ordered before it sees it open and learns of the other by its account.
+
 -- name: find_dues
-SELECT invoice.customer_id, invoice.asset_id, invoice.invoice_id, invoice.product, issue.due_on, issued_at, account_id, cost_rank,
-       issue.series, issue.number
-FROM unnest($2::bigint[], $3::integer[]) AS wanted (customer_id, asset_id)
-JOIN invoice ON invoice.book_id = $1 AND invoice.customer_id = wanted.customer_id AND invoice.asset_id = wanted.asset_id
-JOIN invoice_issue AS issue ON issue.book_id = $1 AND issue.invoice_id = invoice.invoice_id
-LEFT JOIN invoice_request AS request ON request.book_id = $1 AND request.invoice_id = invoice.invoice_id
+WITH wanted AS MATERIALIZED (
+    SELECT * FROM unnest($2::bigint[], $3::integer[]) AS given (customer_id, asset_id)
+), moved AS MATERIALIZED (
+    SELECT invoice_id FROM invoice_state WHERE book_id = $1 AND transaction_id >= $4
+), ended_later AS MATERIALIZED (
+    SELECT customer_id, asset_id, moved.invoice_id
+    FROM moved JOIN invoice ON invoice.book_id = $1 AND invoice.invoice_id = moved.invoice_id
+), candidate AS MATERIALIZED (
+    SELECT wanted.*, invoice_id FROM wanted
+    JOIN invoice_due AS due ON due.book_id = $1 AND due.customer_id = wanted.customer_id
+    UNION
+    SELECT wanted.*, invoice_id FROM wanted
+    JOIN overdue_open AS late ON late.book_id = $1 AND late.customer_id = wanted.customer_id
+    UNION
+    SELECT wanted.*, invoice_id FROM wanted JOIN ended_later USING (customer_id, asset_id)
+)
+SELECT candidate.customer_id, candidate.asset_id, invoice.invoice_id, invoice.product, issue.due_on, issued_at, account_id,
+       cost_rank, issue.series, issue.number
+FROM candidate
+JOIN invoice ON invoice.book_id = $1 AND invoice.invoice_id = candidate.invoice_id AND invoice.asset_id = candidate.asset_id
+JOIN invoice_issue AS issue ON issue.book_id = $1 AND issue.invoice_id = candidate.invoice_id
+LEFT JOIN invoice_request AS request ON request.book_id = $1 AND request.invoice_id = candidate.invoice_id
 LEFT JOIN LATERAL (
     SELECT state FROM invoice_state
-    WHERE invoice_state.book_id = $1 AND invoice_state.invoice_id = invoice.invoice_id
+    WHERE invoice_state.book_id = $1 AND invoice_state.invoice_id = candidate.invoice_id
       AND state NOT IN ('due', 'overdue') AND transaction_id < $4
     ORDER BY transaction_id DESC, message_place DESC LIMIT 1
 ) AS noted ON true
 WHERE issue.transaction_id < $4 AND ($5::date IS NULL OR issue.due_on <= $5)
   AND coalesce(noted.state NOT IN ('paid', 'void', 'written_off'), true)
-ORDER BY invoice.customer_id, issue.due_on, issued_at, invoice.invoice_id
+ORDER BY candidate.customer_id, issue.due_on, issued_at, invoice.invoice_id
 
 -- name: find_owned
 SELECT invoice_id FROM invoice JOIN invoice_issue AS issue USING (book_id, invoice_id)
@@ -165,8 +184,17 @@ SELECT bank_account, day::integer, country, rule, cutoff_days::integer, from_on 
 WHERE book_id = $1 AND customer_id = $2 ORDER BY transaction_id DESC, message_place DESC
 
 -- name: list_calendars
-SELECT DISTINCT country, rule FROM debit_agreement WHERE book_id = $1 AND country IS NOT NULL AND transaction_id < $2
-ORDER BY 1, 2
+WITH RECURSIVE found AS (
+    (SELECT country, rule, transaction_id FROM debit_agreement WHERE book_id = $1 AND country IS NOT NULL
+     ORDER BY country, rule, transaction_id LIMIT 1)
+    UNION ALL
+    SELECT next.country, next.rule, next.transaction_id FROM found CROSS JOIN LATERAL (
+        SELECT country, rule, transaction_id FROM debit_agreement
+        WHERE book_id = $1 AND country IS NOT NULL AND (country, rule) > (found.country, found.rule)
+        ORDER BY country, rule, transaction_id LIMIT 1
+    ) AS next
+)
+SELECT country, rule FROM found WHERE transaction_id < $2 ORDER BY 1, 2
 
 -- Of the next customers with an agreement each one's that counts on the day, with what the day has to do with them: whether
 -- it is their debit day ($6 to $8 are the choices that lead to it), and the newest charge by asset that is to be tried again.
@@ -189,16 +217,24 @@ LEFT JOIN LATERAL (
 ) AS governing ON true
 ORDER BY chunk.customer_id
 
+-- name: page_agreed
+SELECT customer_id, ref
+FROM (
+    SELECT DISTINCT customer_id FROM debit_agreement WHERE book_id = $1 AND customer_id > $2 ORDER BY customer_id LIMIT $3
+) AS chunk
+CROSS JOIN LATERAL (SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = chunk.customer_id) AS whose
+ORDER BY customer_id
+
 -- name: find_retries
 SELECT newest.customer_id, newest.asset_id, newest.charge_id, newest.attempt::integer
 FROM unnest($2::bigint[]) AS wanted (customer_id)
 JOIN LATERAL (
-    SELECT DISTINCT ON (asset_id) customer_id, asset_id, charge.charge_id, attempt, retry_on
-    FROM charge LEFT JOIN charge_outcome AS outcome
-        ON outcome.book_id = $1 AND outcome.charge_id = charge.charge_id AND outcome.transaction_id < $3
-    WHERE charge.book_id = $1 AND charge.customer_id = wanted.customer_id AND charge.transaction_id < $3
+    SELECT DISTINCT ON (asset_id) customer_id, asset_id, charge_id, attempt FROM charge
+    WHERE book_id = $1 AND charge.customer_id = wanted.customer_id AND transaction_id < $3
     ORDER BY asset_id, debit_on DESC, attempt DESC
-) AS newest ON newest.retry_on <= $4
+) AS newest ON true
+JOIN charge_outcome AS outcome ON outcome.book_id = $1 AND outcome.charge_id = newest.charge_id
+    AND outcome.transaction_id < $3 AND outcome.retry_on <= $4
 
 -- name: find_charged
 SELECT charge_id, invoice_id, amount FROM charge_invoice WHERE book_id = $1 AND charge_id = ANY ($2::uuid[])
@@ -215,8 +251,9 @@ SELECT invoice_id FROM slip_invoice JOIN slip_announced USING (book_id, slip_id)
 WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
 
 -- name: find_charged_days
-SELECT customer_id, bank_account, asset_id FROM charge
-WHERE book_id = $1 AND debit_on = $2 AND customer_id = ANY ($3::bigint[])
+SELECT charge.customer_id, bank_account, asset_id
+FROM unnest($3::bigint[]) AS wanted (customer_id)
+JOIN charge ON charge.book_id = $1 AND charge.customer_id = wanted.customer_id AND debit_on = $2
 
 -- name: insert_charges
 WITH made AS (
@@ -234,7 +271,8 @@ SELECT $1, given.* FROM unnest($13::uuid[], $14::uuid[], $15::bigint[]) AS given
 SELECT charge.charge_id, customer.ref, bank_account, asset.code, debit_on, charge.amount, attempt::integer, retry_of, taken,
        error_kind, retry_on, repayment_id, charge.customer_id, charge.asset_id, country, outcome.transaction_id,
        (SELECT coalesce(sum(placed.amount), 0)::bigint FROM repayment_allocation AS placed
-        WHERE placed.book_id = $1 AND placed.repayment_id = outcome.repayment_id)
+        WHERE placed.book_id = $1 AND placed.repayment_id = outcome.repayment_id),
+       EXISTS (SELECT FROM charge_sent AS sent WHERE sent.book_id = $1 AND sent.charge_id = charge.charge_id)
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (charge_id, nth)
 JOIN charge ON charge.book_id = $1 AND charge.charge_id = wanted.charge_id
 JOIN customer ON customer.book_id = $1 AND customer.customer_id = charge.customer_id

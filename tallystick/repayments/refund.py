@@ -20,7 +20,7 @@ from tallystick.money import MAX_AMOUNT
 from tallystick.notify.tell import Told, tell
 from tallystick.repayments.dues import lock_and_read, require_earlier
 from tallystick.repayments.errors import AccountUnusable, NotEnough, ReferenceReused
-from tallystick.repayments.find import plain_uuid, require_account
+from tallystick.repayments.find import require_account
 from tallystick.repayments.model import Returned
 from tallystick.repayments.receive import post_rows
 
@@ -130,9 +130,9 @@ async def find_return(connection: Connection, book_id: int, place: Place, return
     require_earlier(transaction_id, place)
     reopened = await _find_reopened(connection, book_id, return_id)
     return Returned(
-        return_id, kind, customer, asset, amount, None if repayment is None else plain_uuid(repayment), to_account,
-        reference, reason, plain_uuid(transfer_id),
-        {plain_uuid(invoice_id): undone for invoice_id, undone in reopened},
+        return_id, kind, customer, asset, amount, repayment, to_account,
+        reference, reason, transfer_id,
+        dict(reopened),
     )  # fmt: skip
 
 

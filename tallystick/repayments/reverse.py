@@ -19,7 +19,6 @@ from tallystick.ledger.post import Ledger
 from tallystick.ledger.read_in_order import Place
 from tallystick.repayments.dues import lock_and_read
 from tallystick.repayments.errors import AccountUnusable, NotReversible, UnknownRepayment
-from tallystick.repayments.find import plain_uuid
 from tallystick.repayments.model import WALLET, Returned
 from tallystick.repayments.receive import post_rows
 from tallystick.repayments.refund import find_return, keep_return
@@ -128,7 +127,7 @@ def _choose(return_id: uuid.UUID, undoable: Sequence[_Undoable], amount: int, th
 
 
 def _undo(return_id: uuid.UUID, row: _Undoable, amount: int) -> _Undo:
-    return _Undo(plain_uuid(row[0]), plain_uuid(row[2]), row[3], amount, return_id)
+    return _Undo(row[0], row[2], row[3], amount, return_id)
 
 
 async def _keep_undos(connection: Connection, recorded: Recorded, return_id: uuid.UUID, undos: list[_Undo]) -> None:

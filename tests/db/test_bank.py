@@ -69,6 +69,7 @@ async def test_the_charges_of_a_day_go_out_once(till: Till, tmp_path: Path) -> N
     await till.do("charges.make", on=DAY)
     second = await till.do("bank.take_file", on=DAY, asset="EUR")
     assert (second.number, second.charges, second.total) == (2, 1, 7)
+    assert {one.status for one in (await till.do("charges.list", on=DAY)).items} == {"sent"}
 
 
 async def test_a_file_needs_charges_and_a_creditor(till: Till) -> None:

@@ -5,8 +5,13 @@ import uuid
 from typing import Any
 
 import asyncpg
+import msgspec
+import pytest
 import pytest_asyncio
 
+from tallystick.errors import InvalidInput
+from tallystick.operations.run_charges import run_charges
+from tallystick.security.model import OPERATOR
 from tests.conftest import House
 from tests.db.repaid import ADA, Till, open_till
 
@@ -273,3 +278,76 @@ async def test_bad_input_about_charges_is_refused(till: Till) -> None:
         assert error.field is not None, error.message
         assert error.field.startswith(field.split("[", maxsplit=1)[0]), (fields, error.field)
     assert (await till.do("charges.list")).items == []
+
+
+LIMIT = """
+INSERT INTO account_limit (book_id, account_id, transaction_id, message_place, min_balance, changed_at)
+SELECT book_id, account_id, transaction_order(), 0, $1, opened_at FROM account
+WHERE code = 'customers/carl/unallocated/USD'
+"""
+"""Gives an account that is opened with one bound another."""
+
+
+async def test_one_who_cannot_be_charged_is_left_out_and_the_others_go_on(
+    till: Till, owner: asyncpg.Connection
+) -> None:
+    """Who it is and why is told and kept; mended, the next run makes that charge too."""
+    on = dt.date.fromisoformat(DAY)
+    await till.owe(1, customer="carl")
+    await till.pay(1, customer="carl")
+    for customer in ("bob", "carl", "dora"):
+        await till.owe(70, customer=customer, due_on=DAY)
+        await agree(till, customer)
+    await owner.execute(LIMIT, -5)
+    told: list[int] = []
+    done = await run_charges(till.operations, OPERATOR, "main", on, lambda so_far: told.append(so_far.made), chunk=3)
+    assert (done.customers, done.made, done.totals) == (3, 3, {"USD": 640})
+    (failed,) = done.failed
+    assert (failed.customer, failed.code) == ("carl", "ledger.account_exists")
+    assert told[-1] == 3
+    assert {one.customer for one in await charges_of(till, DAY)} == {ADA, "bob", "dora"}
+    (run,) = (await till.do("batches.list", kind="charges")).items
+    kept = await till.do("batches.find", id=run.id)
+    assert (kept.status, [one.customer for one in kept.failures]) == ("ended", ["carl"])
+    await owner.execute(LIMIT, 0)
+    again = await run_charges(till.operations, OPERATOR, "main", on, lambda _: None)
+    assert (again.made, again.failed) == (1, [])
+
+
+async def test_a_day_whose_holidays_are_not_known_fails_at_once(till: Till) -> None:
+    """It is nobody's fault among the customers, so nobody is left out for it."""
+    with pytest.raises(InvalidInput) as refused:
+        await run_charges(till.operations, OPERATOR, "main", dt.date(9000, 1, 5), lambda _: None)
+    assert refused.value.field == "on"
+
+
+NEW = str(uuid.UUID(int=7))
+NAMED: list[tuple[str, dict[str, object], str]] = [
+    ("charge", {"charge_id": NEW, "customer_id": 7777}, "customer_id"),
+    ("charge", {"charge_id": NEW, "debit_on": "2030-01-01", "asset_id": 77}, "asset_id"),
+    ("charge", {"charge_id": NEW, "debit_on": "2030-01-01", "attempt": 2, "retry_of": str(uuid.UUID(int=8))}, "retry_of"),
+    ("charge_invoice", {"charge_id": NEW}, "charge_id"),
+    ("charge_invoice", {"invoice_id": NEW}, "invoice_id"),
+    ("charge_outcome", {"charge_id": NEW}, "charge_id"),
+    ("repayment", {"repayment_id": NEW, "reference": "x", "customer_id": 7777}, "customer_id"),
+    ("repayment", {"repayment_id": NEW, "reference": "x", "from_account_id": 7777}, "from_account_id"),
+    ("repayment_allocation", {"transfer_id": NEW, "repayment_id": NEW}, "repayment_id"),
+    ("repayment_allocation", {"transfer_id": NEW, "invoice_id": NEW}, "invoice_id"),
+    ("invoice_state", {"invoice_id": NEW}, "invoice_id"),
+    ("invoice_issue", {"invoice_id": NEW, "number": 7777}, "invoice_id"),
+    ("invoice_request", {"invoice_id": NEW, "reference": "x"}, "invoice_id"),
+    ("account", {"account_id": 7777, "code": "x", "asset_id": 77}, "asset_id"),
+]  # fmt: skip
+
+
+async def test_the_store_refuses_what_names_nothing(till: Till, owner: asyncpg.Connection) -> None:
+    """As foreign keys would, though it looks once for each statement: a row that is otherwise right is not written."""
+    await till.do("charges.make", on=DAY)
+    (charge,) = await charges_of(till, DAY)
+    await apply(till, charge.id)
+    for table, wrong, column in NAMED:
+        text = f"INSERT INTO {table} SELECT (jsonb_populate_record(t, $1::jsonb)).* FROM {table} AS t LIMIT 1"
+        with pytest.raises(asyncpg.ForeignKeyViolationError) as refused:
+            await owner.execute(text, msgspec.json.encode(wrong).decode())
+        assert refused.value.constraint_name == f"{table}_book_id_{column}_fkey"
+    assert await owner.fetchval("SELECT count(*) FROM charge") == 1

@@ -17,6 +17,7 @@ from tallystick.invoicing.life.unallocated_account import is_unallocated, unallo
 from tallystick.invoicing.pair import pair
 from tallystick.ledger.accounts import Recorded
 from tallystick.ledger.books import find_book
+from tallystick.operations.overdue_run import work_overdue
 from tallystick.operations.run import Operations
 from tallystick.operations.table import TABLE
 from tests.conftest import House
@@ -122,7 +123,7 @@ async def test_what_is_paid_in_part_is_not_voided(house: House) -> None:
 
 
 async def test_a_draft_that_is_void_is_never_issued(house: House) -> None:
-    """It has no number, and asking for it again does not issue it; a draft of a month is not voided."""
+    """It has no number, and asking for it again does not issue it; nor is the draft of a month."""
     told = await request(house, issue=False)
     assert (await house.do("invoicing.void", id=told.id, reason="no")).number is None
     assert (await house.do("invoicing.find", id=told.id)).status == "void"
@@ -133,11 +134,33 @@ async def test_a_draft_that_is_void_is_never_issued(house: House) -> None:
     await use_in_may(house, 1)
     await house.do("invoicing.draft", month="2015-05")
     (draft,) = (await house.do("invoicing.list", status="draft")).items
-    assert (await refused(house, "invoicing.void", id=draft.id, reason="x"))[0] == "invoicing.draft_of_period"
     assert (await refused(house, "invoicing.write_off", id=draft.id, reason="x"))[0] == "invoicing.not_issued"
     assert (await refused(house, "invoicing.credit", id=draft.id, reference="c", reason="x"))[
         0
     ] == "invoicing.not_issued"
+    ended = await house.do("invoicing.void", id=draft.id, reason="a friend of the house")
+    assert (ended.status, ended.number, ended.amount) == ("void", None, draft.total)
+    assert (await house.do("invoicing.issue", month="2015-05")).issued == 0
+    assert (await house.do("invoicing.draft", month="2015-05")).drafted == 0
+    assert (await house.do("invoicing.find", id=draft.id)).status == "void"
+    assert (await refused(house, "invoicing.write_off", id=draft.id, reason="x"))[0] == "invoicing.not_issued"
+
+
+async def test_a_draft_is_void_or_issued_never_both(house: House, owner: asyncpg.Connection) -> None:
+    """Of the two at once one is first, and the other sees it: it issues none, or voids what was issued."""
+    await meter_requests(house)
+    await price(house, "1")
+    await use_in_may(house, 1)
+    await house.do("invoicing.draft", month="2015-05")
+    (draft,) = (await house.do("invoicing.list", status="draft")).items
+    ended, issued = await asyncio.gather(
+        house.do("invoicing.void", id=draft.id, reason="x"), house.do("invoicing.issue", month="2015-05")
+    )
+    assert ended.status == "void"
+    assert (ended.number is not None) == (issued.issued == 1)
+    first = await owner.fetchval("SELECT count(*) FROM invoice_issue")
+    assert first == issued.issued
+    assert await balance(house, f"invoices/{draft.id}/receivable") == 0 if issued.issued else True
 
 
 async def test_write_off_gives_up_what_is_outstanding(house: House) -> None:
@@ -292,6 +315,39 @@ async def test_overdue_is_noted_once_by_the_calendar_of_the_zone(house: House, o
     assert await run(dt.datetime(2026, 6, 9, 0, tzinfo=dt.UTC)) == (0, 0)
     assert [(await house.do("invoicing.find", id=one)).status for one in ids] == ["overdue", "overdue", "paid"]
     assert await owner.fetchval("SELECT count(*) FROM invoice_due") == 0
+
+
+async def test_a_server_notes_by_itself_what_falls_due(house: House) -> None:
+    """No cron is needed: the worker looks as soon as it begins, and again when the clock has gone on."""
+    clock = FixedClock(dt.datetime(2026, 6, 1, 11, tzinfo=dt.UTC))
+    begun = House(Operations(house.operations.pool, clock, TABLE))
+    told = await request(begun, "a", terms_days=1, zone="Pacific/Auckland")
+    working = asyncio.create_task(work_overdue(begun.operations))
+
+    async def until(event: str) -> None:
+        async with asyncio.timeout(20):
+            while event not in await whats(begun, told.id):  # noqa: ASYNC110 - what the worker does tells nobody here
+                await asyncio.sleep(0.05)
+
+    clock.at = dt.datetime(2026, 6, 1, 13, tzinfo=dt.UTC)  # the 2nd in Auckland
+    await until("due")
+    clock.at = dt.datetime(2026, 6, 2, 13, tzinfo=dt.UTC)
+    await until("overdue")
+    working.cancel()
+    assert (await begun.do("invoicing.find", id=told.id)).status == "overdue"
+
+
+async def test_two_servers_note_and_tell_what_is_overdue_once(house: House, owner: asyncpg.Connection) -> None:
+    """Each looks every minute, and both may find the same page: the second notes nothing of what the first did."""
+    told = (await request(house)).id
+    async with owner.transaction():  # both have begun before either can end
+        await owner.execute("LOCK TABLE invoice_state IN SHARE ROW EXCLUSIVE MODE")
+        noting = [asyncio.create_task(later(house, 31).do("invoicing.mark_overdue", invoices=[told])) for _ in range(2)]
+        async with asyncio.timeout(20):
+            while await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < len(noting):  # noqa: ASYNC110 - the store tells nobody who waits
+                await asyncio.sleep(0.02)
+    assert sum([(await one).overdue for one in noting]) == 1
+    assert (await whats(house, told)).count("overdue") == 1
 
 
 async def test_an_overdue_invoice_that_is_paid_is_paid(house: House) -> None:

@@ -19,6 +19,7 @@ from tallystick.lineage.model import Links, Trace, Traced
 from tallystick.lineage.trace import UnknownId, UnknownMessage
 from tests.conftest import House
 from tests.db.credited import make_credit_of_every_kind
+from tests.db.given_back import give_back_in_every_way
 from tests.db.priced_usage import ask, meter_requests, price, use
 from tests.db.repaid import make_repayments_of_every_kind
 from tests.db.requested import make_invoice_of_every_kind
@@ -98,8 +99,9 @@ async def test_every_table_that_names_a_transaction_is_traced(owner: asyncpg.Con
     assert {*traced_tables} - named == lines, "a line is found from its invoice, which names the transaction"
 
 
-async def test_every_record_is_found_from_its_message(shop: Shop, owner: asyncpg.Connection) -> None:
+async def test_every_record_is_found_from_its_message(shop: Shop, house: House, owner: asyncpg.Connection) -> None:
     """Table by table, the rows that carry a message's place in the order are those that the message shows."""
+    await give_back_in_every_way(house)
     expected: dict[tuple[int, int], dict[str, int]] = {}
     for kind in KINDS:
         order = "batch_id" if kind.table == "transfer" else "transaction_id"
@@ -205,8 +207,9 @@ async def test_each_kind_of_id_names_its_record(shop: Shop, owner: asyncpg.Conne
     assert {id_: (await traced(shop, id_)).record.kind for id_ in ids} == ids
 
 
-async def test_what_is_told_can_be_traced(shop: Shop, owner: asyncpg.Connection) -> None:
+async def test_what_is_told_can_be_traced(shop: Shop, house: House, owner: asyncpg.Connection) -> None:
     """The id that stands beside a record leads to it again, or to what it is a step of."""
+    await give_back_in_every_way(house)
     told: dict[str, str] = {}
     for record in await owner.fetch("SELECT key FROM message"):
         for group in (await shop.do("lineage.message", key=record["key"], limit=1000)).records:
@@ -218,6 +221,8 @@ async def test_what_is_told_can_be_traced(shop: Shop, owner: asyncpg.Connection)
         "subscription_revision": "subscription",
         "subscription_bill": "subscription",
         "payment_step": "payment",
+        "refund_step": "refund",
+        "dispute_end": "dispute",
         "account_closing": "account",
         "account_limit": "account",
         "account_metadata": "account",

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
 import asyncpg
 import httpx
 import pytest
@@ -66,7 +67,8 @@ class Witnessed:
     office: WitnessOffice
     line: Faulty
     address: WitnessAddress
-    client: httpx.AsyncClient
+    client: aiohttp.ClientSession
+    stranger: httpx.AsyncClient
 
     async def grow(self, count: int = 1) -> None:
         """Post and seal."""
@@ -104,9 +106,13 @@ async def witnessed(house: House, tmp_path: Path) -> AsyncIterator[Witnessed]:
         await house.do("ledger.open_account", account=account, asset="USD")
     office = WitnessOffice(COSIGNER, {ORIGIN: [SIGNER.verifier]}, tmp_path / "witness", FixedClock(NOW))
     line = Faulty(make_witness_app(office))
-    async with listening(line) as port, httpx.AsyncClient(timeout=5, trust_env=False) as client:
+    async with (
+        listening(line) as port,
+        aiohttp.ClientSession() as client,
+        httpx.AsyncClient(timeout=5, trust_env=False) as stranger,
+    ):
         address = WitnessAddress(f"http://127.0.0.1:{port}", COSIGNER.witness)
-        yield Witnessed(house, office, line, address, client)
+        yield Witnessed(house, office, line, address, client, stranger)
 
 
 async def test_checkpoints_are_served_with_what_witnesses_said(witnessed: Witnessed) -> None:
@@ -238,24 +244,24 @@ async def test_a_witness_speaks_as_the_protocol_says(witnessed: Witnessed) -> No
     """Each refusal has its status; what it cosigned is to be had by the hash of the log's name."""
 
     async def status(body: bytes) -> int:
-        return (await witnessed.client.post(f"{witnessed.address.url}/add-checkpoint", content=body)).status_code
+        return (await witnessed.stranger.post(f"{witnessed.address.url}/add-checkpoint", content=body)).status_code
 
     await witnessed.grow(3)
     path = f"{witnessed.address.url}/{hashlib.sha256(ORIGIN.encode()).hexdigest()}/checkpoint"
-    assert (await witnessed.client.get(path)).status_code == 404
+    assert (await witnessed.stranger.get(path)).status_code == 404
     good = bytes(await witnessed.submission(0, 3))
     assert await status(b"hello") == 400
     assert await status(good.replace(ORIGIN.encode(), b"other.example/log")) == 404
     assert await status(good.replace(b"\n3\n", b"\n4\n")) == 403
     assert await status(good.replace(b"old 0\n", b"old 0\n" + b"A" * 43 + b"=\n")) == 422
     assert await status(good.replace(b"old 0\n", b"old 9\n")) == 400
-    stale = await witnessed.client.post(
+    stale = await witnessed.stranger.post(
         f"{witnessed.address.url}/add-checkpoint", content=good.replace(b"old 0", b"old 2")
     )
     assert (stale.status_code, stale.text, stale.headers["content-type"]) == (409, "0\n", "text/x.tlog.size")
     assert await status(b"x" * 300_000) == 413
     assert await status(good) == 200
-    cosigned = (await witnessed.client.get(path)).content
+    cosigned = (await witnessed.stranger.get(path)).content
     assert checkpoints.verify(cosigned, [SIGNER.verifier], ORIGIN).size == 3
     assert len(find_cosignatures(cosigned, [COSIGNER.witness])) == 1
 

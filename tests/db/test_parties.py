@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest_asyncio
 
+from tallystick.documents.render_xml import render_xml
 from tests.conftest import House
 from tests.db.priced_usage import ask, meter_requests, price, refusal_of, use
 
@@ -118,3 +119,26 @@ async def test_what_makes_no_sense_is_refused_by_field(shop: House) -> None:
         assert await refusal_of(shop, "parties.set", **{"customer": ADA} | BERLIN | changed) == refusal, changed
     assert await refusal_of(shop, "parties.find", customer=ADA) == ("documents.no_party", "customer")
     assert await refusal_of(shop, "parties.find", customer="nobody") == ("documents.unknown_customer", "customer")
+
+
+async def test_what_was_written_off_was_not_paid(shop: House) -> None:
+    """The document asks for it still; what was paid before is told as paid, and XML and page say the same."""
+    await shop.do("parties.set", **SELLER)
+    await shop.do("parties.set", customer=ADA, **BERLIN)
+    line = {"description": "instalment", "amount": 1_000}
+    asked = await shop.do(
+        "invoicing.request", product="loans", reference="1", customer=ADA, asset="USD", lines=[line], terms_days=30
+    )
+    money = {"customer": ADA, "asset": "USD", "channel": "bank_transfer"}
+    await shop.do("repayments.receive", amount=300, reference="r", **money)
+    ended = await shop.do("invoicing.write_off", id=asked.id, reason="insolvent")
+    assert ended.amount == 700
+    document = await ask(shop, "documents.read", id=str(asked.id))
+    assert (document.invoice.status, document.invoice.total, document.invoice.outstanding) == (
+        "written_off",
+        1_000,
+        700,
+    )
+    xml = render_xml(document).decode()
+    assert "<ram:TotalPrepaidAmount>3.00</ram:TotalPrepaidAmount>" in xml
+    assert "<ram:DuePayableAmount>7.00</ram:DuePayableAmount>" in xml

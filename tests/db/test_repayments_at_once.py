@@ -153,6 +153,10 @@ async def audit(owner: asyncpg.Connection) -> None:
         left = asked - placed[invoice_id] + undone[invoice_id] - used[invoice_id] - taken_back[invoice_id] - ended[code]
         assert balance[code] == -left
     came = await owner.fetchval("SELECT coalesce(sum(amount), 0) FROM repayment WHERE transfer_id IS NOT NULL")
+    came += await owner.fetchval(  # what was paid by card for an invoice that had been paid otherwise meanwhile
+        "SELECT coalesce(sum(transfer.amount), 0) FROM receipt JOIN transfer USING (book_id, transfer_id) "
+        "JOIN account ON account.account_id = credit_account_id WHERE code LIKE '%/unallocated/%'"
+    )
     went = await owner.fetchval("SELECT coalesce(sum(amount), 0) FROM repayment_return")
     on_invoices = await owner.fetchval(
         "SELECT coalesce(sum(amount), 0) FROM repayment_allocation WHERE transfer_id NOT IN (SELECT transfer_id FROM credit_use)"
@@ -205,9 +209,12 @@ async def pay_by_card(till: Till, invoice: uuid.UUID, customer: str) -> None:
     await call(SYSTEM, "main", "payments.open", f"{key}:open", {**named, "transaction_id": provider_id, "token": "t"})
     await till.do("payments.post", **fields, transaction_id=provider_id, amount=started.amount)
     for attempt in range(20):
-        statement = await call(SYSTEM, "main", "payments.statement", "", named)
+        (read,) = await call(SYSTEM, "main", "payments.statements", "", {"payment_ids": [str(started.payment_id)]})
+        if read.missing:
+            await call(SYSTEM, "main", "payments.open_account_beyond", f"{key}:account", named)
+            continue
         with contextlib.suppress(StatementDiffers):
-            settling = {**named, "statement": statement}
+            settling = {**named, "statement": read.statement}
             await call(SYSTEM, "main", "payments.settle", f"{key}:settle:{attempt}", settling)
             return
     raise AssertionError("the invoice never stands still")

@@ -29,7 +29,10 @@ WORKING_TABLES = {
     "late_fee_due",
     "number_series",
     "overdue_open",
-    "payment_job",
+    "payment_trouble",
+    "job",
+    "kept_value",
+    "payout_open",
     "subscription_due",
     "subscription_waiting",
     "transaction_base",
@@ -192,7 +195,8 @@ async def test_every_key_begins_with_the_book(owner: asyncpg.Connection) -> None
             "late_fee_due",
             "number_series",
             "overdue_open",
-            "payment_job",
+            "payment_trouble",
+            "job",
             "subscription_due",
             "subscription_waiting",
             "webhook_work",
@@ -234,3 +238,18 @@ async def test_a_transfer_cannot_name_an_account_of_another_book_or_asset(owner:
             with pytest.raises(asyncpg.ForeignKeyViolationError) as refused:
                 await post(("a", "USDx"), credit, count)
             assert refused.value.constraint_name == "transfer_accounts_exist"
+
+
+async def test_no_function_takes_a_lock_that_outlives_its_transaction(owner: asyncpg.Connection) -> None:
+    """One that is cancelled before it gives such a lock back leaves it on a connection that others are given next."""
+    source = "SELECT proname FROM pg_proc WHERE pronamespace = 'tallystick'::regnamespace AND prosrc ~ $1"
+    assert await owner.fetch(source, r"advisory_lock(_shared)?\s*\(") == []
+    assert await owner.fetch(source, r"advisory_xact_lock") != []
+
+
+async def test_who_waits_for_holders_holds_nothing_then(owner: asyncpg.Connection) -> None:
+    """Whoever entered to pay keeps no lock of those that it waited for."""
+    async with owner.transaction():
+        await owner.execute("SELECT enter_to_pay(1), wait_for_holders(6, 1)")
+        held = "SELECT classid, objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+        assert [row for row in await owner.fetch(held) if row["classid"] in {4, 6}] == []

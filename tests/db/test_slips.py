@@ -2,14 +2,19 @@
 
 import asyncio
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
+from tallystick.collecting.bank.errors import UnreadableFile
 from tallystick.db.embedded import EmbeddedServer
 from tallystick.ids import uuid7
 from tallystick.operations.rebuild import rebuild
+from tallystick.operations.slip_files import COLUMNS, apply_slips_file
 from tallystick.rebuild.open_twin import made_database
+from tallystick.security.model import OPERATOR
 from tests.conftest import House, url_of
 from tests.db.repaid import ADA, NOW, Till, open_till
 
@@ -283,3 +288,50 @@ async def test_slips_are_rebuilt(till: Till, server: EmbeddedServer) -> None:
     async with made_database(url_of(server, "postgres")) as url:
         found = await rebuild(till.operations, "main", url, lambda *_: None)
     assert found.difference is None, found.difference.message
+
+
+def write_file(path: Path, *rows: str) -> Path:
+    """Write a file of a store."""
+    path.write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+    return path
+
+
+async def test_a_file_of_a_store_is_done_row_by_row(till: Till, tmp_path: Path) -> None:
+    """Notices, what is taken back, and the money; what is refused is told and stops no other, and again it adds nothing."""
+    slip = await issue(till)
+    at = NOW.isoformat()
+    path = write_file(
+        tmp_path / "slips.csv",
+        f"notice,{slip.number},n-1,,{at},Shop 7,",
+        "withdrawal,,n-1,,,,paid by mistake",
+        f"notice,{slip.number},n-2,300,{at},,",
+        f"settlement,{slip.number},n-2,300,{NOW.date()},,",
+        f"settlement,{slip.number},n-3,3.00,,,",
+        f"settlement,{'9' * 18},n-4,300,,,",
+        f"notice,{slip.number},n-5,,{NOW.date()},,",
+        "rumour,,n-6,,,,",
+        "notice,n-7",
+    )
+    seen: list[tuple[int, int]] = []
+    report = await apply_slips_file(till.operations, OPERATOR, "main", path, lambda *far: seen.append(far))
+    assert (report.rows, dict(report.counts)) == (9, {"announced": 2, "withdrawn": 1, "settled": 1, "refused": 5})
+    assert seen[-1] == (9, 9)
+    assert [one.partition(":")[0] for one in sorted(report.told)] == [f"line {number}" for number in (10, 6, 7, 8, 9)]
+    assert await till.outstanding(till.invoices["first"]) == [0]
+    again = await apply_slips_file(till.operations, OPERATOR, "main", path, lambda *_: None)
+    assert (again.counts["known"], again.counts["refused"]) == (1, 5)
+    assert (await find(till, slip)).settled == 300
+
+
+async def test_a_file_of_a_store_that_breaks_off_does_nothing(till: Till, tmp_path: Path) -> None:
+    """It is read to its end before; the error says where."""
+    slip = await issue(till)
+    path = write_file(tmp_path / "slips.csv", f"notice,{slip.number},n-1,,,,")
+    path.write_bytes(path.read_bytes() + b"notice,\xff\n")
+    with pytest.raises(UnreadableFile) as refused:
+        await apply_slips_file(till.operations, OPERATOR, "main", path, lambda *_: None)
+    assert "line 3" in refused.value.message
+    assert (await find(till, slip)).notices == []
+    path.write_text("number,amount\n")
+    with pytest.raises(UnreadableFile):
+        await apply_slips_file(till.operations, OPERATOR, "main", path, lambda *_: None)

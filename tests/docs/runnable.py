@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ BIN = ROOT / ".venv" / "bin"
 _BLOCK = re.compile(r"^```(?P<kind>sh|text)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "--- block {number} ends ---"
 _SECONDS = 120
+_SECONDS_TO_END = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,24 @@ def _words(text: str) -> str:
 
 
 def _end_session(leader: int) -> None:
-    try:
-        os.killpg(leader, signal.SIGTERM)
-    except ProcessLookupError:
-        return
+    """End what a document left running, and see that it does end."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(leader, number)
+        except ProcessLookupError:
+            return
+        if _is_gone(leader, _SECONDS_TO_END):
+            assert number == signal.SIGTERM, "what the document started does not end when it is told to"
+            return
+
+
+def _is_gone(leader: int, seconds: int) -> bool:
+    """Wait until no process of the session is left; they are nobody's children, so that nothing tells when they end."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            os.killpg(leader, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False

@@ -1,5 +1,6 @@
 """An invoice to pay, a real sandbox to pay it through, and a house that can die at any step."""
 
+import asyncio
 import datetime as dt
 import secrets
 from collections.abc import AsyncIterator
@@ -10,15 +11,18 @@ from typing import Any
 
 from tallystick.clock import FixedClock
 from tallystick.ids import uuid7
+from tallystick.operations.carry_payments import carry_payments
 from tallystick.operations.invoicing_month import run_month
 from tallystick.operations.model import Answer
 from tallystick.operations.run import Operations
-from tallystick.operations.work_payments import work_payments_once
+from tallystick.operations.work_queues import QueueWorker, take_over
 from tallystick.payments.model import PaymentOutput
 from tallystick.payments.providers import protocol
+from tallystick.payments.providers.registry import Providers
 from tallystick.payments.providers.sandbox import process as sandbox
 from tallystick.payments.providers.sandbox.client import SandboxProvider
 from tallystick.payments.providers.sandbox.control import SandboxControl
+from tallystick.payments.wake import QUEUE
 from tallystick.security.model import OPERATOR, Principal
 from tests.conftest import House
 from tests.db.priced_usage import meter_requests, price, use_in_may
@@ -58,6 +62,7 @@ class Shop:
     clock: FixedClock
     invoice: Any
     request: dict[str, Any] = field(init=False)
+    working: "asyncio.Task[None] | None" = None
 
     def __post_init__(self) -> None:
         """Make up what the customer's browser sends every time."""
@@ -83,13 +88,74 @@ class Shop:
 
     async def wait_and_work(self, seconds: int = 16 * 60) -> None:
         """Let the leases run out, but not a customer's time, and let a worker carry on."""
+        await self.until_let_go()
         self.clock.at += dt.timedelta(seconds=seconds)
-        await work_payments_once(self.operations)
+        await self.work()
+
+    async def until_let_go(self) -> None:
+        """Wait until the worker has let go whatever it was at: customers are answered a moment before."""
+        worker: QueueWorker | None = self.operations.resources.get(QueueWorker)
+        if worker is None:
+            return
+        for queue, key in await self.operations.pool.fetch("SELECT queue, key FROM job WHERE worker IS NOT NULL"):
+            assert await worker.settled("main", queue, key, 20)
+
+    async def work(self) -> None:
+        """Have the worker do what is due by now, and wait until it has."""
+        worker: QueueWorker = self.operations.resources[QueueWorker]
+        due = await self.operations.pool.fetch("SELECT queue, key FROM job WHERE due_at <= $1", self.clock.now())
+        worker.wake()
+        for queue, key in due:
+            assert await worker.settled("main", queue, key, 20)
+
+    async def due_at(self) -> dt.datetime | None:
+        """Return when something is to be done next."""
+        await self.until_let_go()
+        due: dt.datetime | None = await self.operations.pool.fetchval("SELECT min(due_at) FROM job")
+        return due
+
+    @asynccontextmanager
+    async def process_that_dies(self, dies: tuple[str, str]) -> AsyncIterator[QueueWorker]:
+        """Have a worker in place of the one that lives, which dies at a step; afterwards another process takes over."""
+        await self.rest()
+        self.operations.dies = dies
+        try:
+            yield QueueWorker(self.operations, {QUEUE: carry_payments})
+        finally:
+            self.operations.dies = None
+            await take_over(self.operations)
+            self.live()
+
+    def live(self) -> None:
+        """Have a worker carry payments on, as the server has."""
+        worker = self.operations.resources[QueueWorker] = QueueWorker(self.operations, {QUEUE: carry_payments})
+        self.working = asyncio.create_task(worker.run())
+
+    async def rest(self) -> None:
+        """Have no worker: what is due stays due."""
+        self.operations.resources.pop(QueueWorker, None)
+        if self.working is not None:
+            self.working.cancel()
+            await asyncio.gather(self.working, return_exceptions=True)
+            self.working = None
+
+    @property
+    def provider(self) -> Any:  # noqa: ANN401 - a Provider, or what a test puts in its place
+        """Return the provider that payments are taken through."""
+        return self.operations.resources[Providers].find(None)
+
+    @provider.setter
+    def provider(self, provider: Any) -> None:  # noqa: ANN401 - see above
+        self.operations.resources[Providers] = Providers.only(provider)
 
     async def status(self, payment: PaymentOutput) -> str:
         """Return the payment's status as it is now."""
         found: PaymentOutput = await self.do("payments.find", payment_id=str(payment.payment_id))
         return found.status
+
+    async def reread_payment(self, payment: PaymentOutput) -> Any:  # noqa: ANN401 - a PaymentOutput
+        """Return the payment as it stands."""
+        return await self.do("payments.find", payment_id=str(payment.payment_id))
 
     async def reread(self) -> Any:  # noqa: ANN401 - an invoice
         """Return the invoice as it stands."""
@@ -145,6 +211,11 @@ async def open_shop_at(house: House, till: Till) -> AsyncIterator[Shop]:
     page = await operations.call(OPERATOR, "main", "invoicing.list", "", {})
     url = till.process.url
     async with SandboxProvider(url, till.secret, PATIENCE) as provider, SandboxControl(url, till.secret) as control:
-        operations.resources[protocol.Provider] = provider
-        yield Shop(operations, control, clock, page.items[-1])
+        operations.resources[Providers] = Providers.only(provider)
+        shop = Shop(operations, control, clock, page.items[-1])
+        shop.live()
+        try:
+            yield shop
+        finally:
+            await shop.rest()
         await control.forget()

@@ -61,7 +61,7 @@ async def test_a_negative_amount_is_told_as_one(tmp_path: Path) -> None:
     said = await tallystick("wallet", "grant", "ada", "-5", "USD", data=tmp_path / "data")
     assert said.status == 2
     assert "amount" in said.err
-    assert "greater than or equal to 1" in said.err
+    assert "range x>=1" in said.err
     assert not (tmp_path / "data").exists()
 
 

@@ -15,8 +15,9 @@ from tallystick.clock import SystemClock
 from tallystick.db.connect import open_pool
 from tallystick.errors import InvalidInput
 from tallystick.invoicing.draft import UsageNotSettled
-from tallystick.operations.invoicing_month import MonthTerms, Stage, run_month
+from tallystick.operations.invoicing_month import MonthTerms, run_month
 from tallystick.operations.run import Operations
+from tallystick.operations.run_chunks import Stage
 from tallystick.operations.table import TABLE
 from tallystick.security.model import OPERATOR
 from tests.conftest import House

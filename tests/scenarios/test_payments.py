@@ -13,19 +13,22 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from tallystick.db.queries import Connection
 from tallystick.errors import TallystickError
 from tallystick.ids import uuid7
 from tallystick.ledger.accounts import Recorded, close_account
+from tallystick.ledger.books import find_book
 from tallystick.operations.carry_payments import printable
 from tallystick.operations.invoicing_month import run_month
-from tallystick.operations.work_payments import carry_on, work_payments_once
-from tallystick.payments.model import PaymentOutput
+from tallystick.operations.run import RESERVED
+from tallystick.payments.errors import NothingToPay, TransactionTaken
+from tallystick.payments.model import Payment, PaymentOutput
 from tallystick.payments.providers import protocol
 from tallystick.payments.providers.sandbox import process as sandbox
+from tallystick.payments.providers.sandbox.change import Call
 from tallystick.payments.providers.sandbox.client import SandboxProvider
 from tallystick.payments.providers.sandbox.faults import Fault, FaultKind
-from tallystick.payments.providers.sandbox.register import Call
-from tallystick.payments.step import claim_jobs
+from tallystick.payments.start import NewPayment, start_payments
 from tallystick.security.model import OPERATOR, SYSTEM, Principal
 from tests.conftest import House
 from tests.db.priced_usage import use
@@ -117,30 +120,32 @@ async def test_an_outcome_that_stays_unknown_is_asked_for_again(shop: Shop) -> N
 
 
 STEPS = [
-    ("payments.start", "after"),
-    ("payments.find_whole", "before"),
-    ("payments.open", "before"),
-    ("payments.open", "after"),
-    ("payments.post", "after"),
-    ("payments.statement", "before"),
-    ("payments.settle", "before"),
-    ("payments.settle", "after"),
+    (step, when)
+    for step in (
+        "payments.start",
+        "payments.find_whole",
+        "payments.open",
+        "payments.post",
+        "payments.statements",
+        "payments.settle",
+    )
+    for when in ("before", "after")
 ]
 
 
 @pytest.mark.parametrize("dies", STEPS, ids=" ".join)
 async def test_a_death_at_any_step_loses_nothing(shop: Shop, dies: tuple[str, str]) -> None:
-    """The process dies just before or after each step; the worker and the customer's second try make it whole."""
-    shop.operations.dies = dies
-    try:
-        started = await shop.start()
-        await shop.post(started)
-    except Died:
-        pass
-    shop.operations.dies = None
-    await shop.wait_and_work()
+    """The process dies just before or after each step; the next one and the customer's second try make it whole."""
+    with contextlib.suppress(Died):
+        async with shop.process_that_dies(dies) as worker:
+            started = await shop.start()
+            await worker.work_once()
+            await shop.post(await shop.reread_payment(started))
+            await worker.work_once()
+    await shop.work()
     started = await shop.start()
-    await shop.post(started)
+    assert started.status in {"opened", "settled"}
+    assert (await shop.post(started)).status == "settled"
     await require_paid_once(shop)
 
 
@@ -239,7 +244,7 @@ async def test_a_message_in_the_place_of_the_settlement_is_not_taken_for_one(sho
     await record_under(shop, f"tallystick:settle:{started.payment_id}", SYSTEM)
     with capture_logs() as said:
         assert (await shop.post(started)).status == "submitted"
-    assert [(one["log_level"], one["payment"], one["code"]) for one in said] == [
+    assert [(one["log_level"], one["payment"], one["code"]) for one in said if "payment" in one] == [
         ("error", str(started.payment_id), "journal.id_reused")
     ]
 
@@ -264,7 +269,7 @@ async def close_behind(shop: Shop, account: str) -> None:
     await shop.operations.work(lambda connection: close_account(connection, recorded, account))
 
 
-@pytest.mark.parametrize("account", ["providers/sandbox/USD", "unallocated/USD"])
+@pytest.mark.parametrize("account", ["providers/sandbox/USD"])
 async def test_no_money_is_taken_that_could_not_arrive(shop: Shop, account: str) -> None:
     """Where an account that the money needs is closed, the completion is refused, may be sent again, and takes nothing."""
     started = await shop.start()
@@ -298,7 +303,7 @@ async def test_money_that_was_taken_and_cannot_be_posted_is_told_again_and_again
     for _ in range(3):
         with capture_logs() as said:
             await shop.wait_and_work()
-        assert [(one["log_level"], one["payment"], one["status"]) for one in said] == [
+        assert [(one["log_level"], one["payment"], one["status"]) for one in said if "payment" in one] == [
             ("error", str(started.payment_id), "submitted")
         ]
     assert (await shop.status(started), await shop.captured()) == ("submitted", started.amount)
@@ -314,7 +319,10 @@ async def test_what_was_paid_otherwise_meanwhile_is_unallocated(shop: Shop) -> N
     await shop.do("ledger.transfer", id=str(uuid7()), **transfer)
     await shop.wait_and_work()
     assert await shop.status(started) == "settled"
-    assert (await shop.do("ledger.balance", account="unallocated/USD")).balance == started.amount
+    kept = await shop.do("repayments.unallocated", customer=shop.invoice.customer)
+    assert [one.amount for one in kept.items] == [started.amount]
+    receipt = (await shop.do("receipts.list")).items[0]
+    assert receipt.payment_id == started.payment_id
 
 
 async def test_a_provider_that_does_not_know_the_transaction_proves_nothing(shop: Shop, tmp_path: Path) -> None:
@@ -322,17 +330,17 @@ async def test_a_provider_that_does_not_know_the_transaction_proves_nothing(shop
     started = await shop.start()
     await shop.control.order([Fault(Call.CAPTURE, FaultKind.DROP_AFTER)])
     await shop.post(started)
-    own = shop.operations.resources[protocol.Provider]
+    own = shop.provider
     secret = secrets.token_urlsafe(16)
     other = await sandbox.start(tmp_path / "other.jsonl", secret)
     try:
         async with SandboxProvider(other.url, secret, 0.5) as provider:
-            shop.operations.resources[protocol.Provider] = provider
+            shop.provider = provider
             await shop.wait_and_work()
             assert (await shop.post(started)).status == "submitted"
     finally:
         await other.stop()
-    shop.operations.resources[protocol.Provider] = own
+    shop.provider = own
     await shop.wait_and_work()
     await require_paid_once(shop)
 
@@ -346,10 +354,13 @@ class Refusing:
         """Refuse for *reason*, once *meanwhile* has happened."""
         self.reason, self.meanwhile = reason, meanwhile
 
-    async def create(self, _: protocol.CreateRequest) -> protocol.ProviderTransaction:
+    async def find_by_reference(self, _: str) -> None:
+        """Know nothing."""
+
+    async def create(self, request: protocol.CreateRequest) -> protocol.ProviderTransaction:
         """Refuse."""
         if self.meanwhile is not None:
-            await self.meanwhile()
+            await self.meanwhile(request)
         raise protocol.ProviderRefused(reason=self.reason)
 
 
@@ -357,13 +368,15 @@ async def test_a_refusal_to_open_ends_only_what_nobody_has_opened(shop: Shop) ->
     """A refusal that is answered late does not fail a payment that was opened by another try meanwhile."""
     await shop.control.order([Fault(Call.CREATE, FaultKind.DROP_BEFORE)])
     await shop.start()
-    own = shop.operations.resources[protocol.Provider]
+    own = shop.provider
 
-    async def open_it() -> None:
-        shop.operations.resources[protocol.Provider] = own
-        assert (await shop.start()).status == "opened"
+    async def open_it(request: protocol.CreateRequest) -> None:
+        opened = await own.create(request)
+        fields = {"payment_id": request.reference, "transaction_id": opened.id, "token": opened.token}
+        await shop.do("payments.open", **fields)
+        shop.provider = own
 
-    shop.operations.resources[protocol.Provider] = Refusing("no", open_it)
+    shop.provider = Refusing("no", open_it)
     started = await shop.start()
     assert (started.status, await shop.status(started)) == ("opened", "opened")
     await shop.control.order([Fault(Call.CAPTURE, FaultKind.DECLINE)])
@@ -373,12 +386,12 @@ async def test_a_refusal_to_open_ends_only_what_nobody_has_opened(shop: Shop) ->
 @pytest.mark.parametrize("reason", ["blocked\nsee our terms", "\x00\x1b[31m", "n\u2028o", "x" * 1000, "\n"])
 async def test_a_refusal_in_any_characters_ends_the_payment(shop: Shop, reason: str) -> None:
     """Whatever a provider's reason is made of, the payment fails and the invoice is free again."""
-    own = shop.operations.resources[protocol.Provider]
-    shop.operations.resources[protocol.Provider] = Refusing(reason)
+    own = shop.provider
+    shop.provider = Refusing(reason)
     failed = await shop.start()
     assert failed.status == "failed"
     assert str(failed.reason).isprintable()
-    shop.operations.resources[protocol.Provider] = own
+    shop.provider = own
     await shop.post(await shop.start("again"), "again post")
     await require_paid_once(shop)
 
@@ -391,35 +404,32 @@ def test_a_reason_fits_on_a_line() -> None:
 
 
 async def test_a_worker_does_not_expire_what_was_opened_a_moment_ago(shop: Shop) -> None:
-    """Between a worker's claim and its turn the customer's second try opens the payment; it has half an hour then."""
+    """However long it took until a provider opened a payment: from then on the customer has half an hour."""
     await shop.control.order([Fault(Call.CREATE, FaultKind.DROP_BEFORE)])
-    await shop.start()
-    shop.clock.at += dt.timedelta(seconds=31)
-    jobs = await shop.operations.work(lambda connection: claim_jobs(connection, shop.clock.now(), 50))
     started = await shop.start()
-    for book, payment_id, _ in jobs:
-        await carry_on(shop.operations, book, payment_id)
-        await shop.do("payments.expire", payment_id=str(payment_id))  # nor would it, had the worker asked
+    await shop.wait_and_work(31 * 60)
+    await shop.do("payments.expire", payment_id=str(started.payment_id))
     assert await shop.status(started) == "opened"
+    assert await shop.due_at() == shop.clock.at + dt.timedelta(minutes=30)
     await shop.wait_and_work(31 * 60)
     assert await shop.status(started) == "failed"
 
 
 async def test_what_fails_again_and_again_is_tried_less_and_less_often(shop: Shop) -> None:
     """After each try the next comes later, a quarter of an hour later at most; a step forward begins anew."""
-    await shop.control.order([Fault(Call.CREATE, FaultKind.ERROR_BEFORE)] * 8)
-    await shop.start()
+    tries = 12
+    await shop.control.order([Fault(Call.CREATE, FaultKind.ERROR_BEFORE)])
+    await shop.control.order([Fault(Call.FIND, FaultKind.ERROR_BEFORE)] * (tries - 1))
+    started = await shop.start()
     pauses = []
-    for _ in range(7):
-        due = await shop.operations.pool.fetchval("SELECT leased_until FROM payment_job")
+    for _ in range(tries):
+        due = await shop.due_at()
+        assert due is not None
         pauses.append((due - shop.clock.at).total_seconds())
-        shop.clock.at = due - dt.timedelta(microseconds=1)
-        assert await work_payments_once(shop.operations) == 0
         shop.clock.at = due
-        assert await work_payments_once(shop.operations) == 1
-    assert pauses == [30, 30, 60, 120, 240, 480, 900]
-    assert (await shop.start()).status == "opened"
-    assert await shop.operations.pool.fetchval("SELECT attempts FROM payment_job") == 0
+        await shop.work()
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]
+    assert await shop.status(started) == "opened"
 
 
 class Garbled:
@@ -430,6 +440,10 @@ class Garbled:
     def __init__(self, own: protocol.Provider, victim: str, error: Exception | None = None) -> None:
         """Answer as *own* does, but for the payment *victim*."""
         self.own, self.victim, self.error = own, victim, error
+
+    async def find_by_reference(self, reference: str) -> protocol.ProviderTransaction | None:
+        """Answer as the own one does."""
+        return await self.own.find_by_reference(reference)
 
     async def create(self, request: protocol.CreateRequest) -> protocol.ProviderTransaction:
         """Answer."""
@@ -449,14 +463,16 @@ async def test_one_payment_that_cannot_go_on_does_not_end_the_worker(shop: Shop,
     await shop.control.order([Fault(Call.CREATE, FaultKind.DROP_BEFORE)] * 2)
     half: dict[str, Any] = {**shop.request, "invoice_id": str(shop.invoice.id), "amount": 1}
     victim, other = [await shop.do("payments.start", key, **half) for key in ("victim", "other")]
-    own = shop.operations.resources[protocol.Provider]
-    shop.operations.resources[protocol.Provider] = Garbled(own, str(victim.payment_id), error)
+    own = shop.provider
+    shop.provider = Garbled(own, str(victim.payment_id), error)
     with capture_logs() as said:
         await shop.wait_and_work()
     assert [await shop.status(one) for one in (victim, other)] == ["started", "opened"]
-    assert [(one["log_level"], one["payment"]) for one in said] == [("error", str(victim.payment_id))]
+    assert [(one["log_level"], one["payment"]) for one in said if "payment" in one] == [
+        ("error", str(victim.payment_id))
+    ]
     assert "ada" not in str(said)
-    shop.operations.resources[protocol.Provider] = own
+    shop.provider = own
     await shop.wait_and_work()
     assert await shop.status(victim) == "opened"
 
@@ -478,15 +494,11 @@ class Together:
 
 
 async def test_a_slow_provider_does_not_hold_up_one_payment_for_another(shop: Shop) -> None:
-    """A worker carries on all that it has taken at once, and takes no more than it can carry on at once."""
-    await shop.control.order([Fault(Call.CREATE, FaultKind.DROP_BEFORE)] * 12)
+    """What is carried on at once is carried on side by side."""
     one_cent: dict[str, Any] = {**shop.request, "invoice_id": str(shop.invoice.id), "amount": 1}
-    started = [await shop.do("payments.start", **one_cent) for _ in range(12)]
-    own = shop.operations.resources[protocol.Provider]
-    shop.operations.resources[protocol.Provider] = Together(own, 10)
-    await shop.wait_and_work()
-    statuses = [await shop.status(one) for one in started]
-    assert (statuses.count("opened"), statuses.count("started")) == (10, 2)
+    shop.provider = Together(shop.provider, 12)
+    started = await asyncio.gather(*(shop.do("payments.start", **one_cent) for _ in range(12)))
+    assert {one.status for one in started} == {"opened"}
 
 
 async def test_only_its_customer_pays_an_invoice(shop: Shop) -> None:
@@ -509,3 +521,70 @@ async def test_an_invoice_that_is_being_paid_is_not_the_one_due_first(shop: Shop
     with pytest.raises(TallystickError) as refused:
         await shop.do("payments.start", **shop.request)
     assert refused.value.code == "payments.under_way"
+
+
+async def test_an_invoice_that_is_paid_by_name_beside_is_not_the_one_due_first(shop: Shop, house: House) -> None:
+    """Of starts that come together the one that names no invoice takes what the others leave; one too large leaves all."""
+    await use(house, [(shop.invoice.customer, "2015-06-01T12:00:00Z")])
+    shop.clock.at = dt.datetime(2015, 7, 2, tzinfo=dt.UTC)
+    await run_month(shop.operations, OPERATOR, "main", "2015-06")
+    named, too_much = (shop.invoice.id, None), (None, shop.invoice.total + 1)
+    asked = [too_much, named, (None, None)]
+    new = [
+        NewPayment(
+            uuid7(),
+            place,
+            invoice_id,
+            shop.invoice.customer,
+            "ada@example.com",
+            shop.clock.at,
+            "credit",
+            amount,
+            "sandbox",
+        )
+        for place, (invoice_id, amount) in enumerate(asked)
+    ]
+
+    async def start(to: Connection) -> list[Payment | TallystickError]:
+        book = await find_book(to, "main")
+        return await start_payments(to, book.ledger, Recorded(book.book_id, 0, shop.clock.at), new)
+
+    refused, first, second = await shop.operations.work(start)
+    assert isinstance(refused, NothingToPay)
+    assert isinstance(first, Payment)
+    assert isinstance(second, Payment)
+    assert first.invoice_id == shop.invoice.id != second.invoice_id
+
+
+async def test_a_message_that_comes_again_is_answered_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is waited for where nothing is under way."""
+    started = await shop.start()
+    done = await shop.post(started)
+    monkeypatch.setattr("tallystick.operations.carry_payments._SOON", 60.0)
+    async with asyncio.timeout(20):
+        assert (await shop.start()).status == "settled"
+        assert await shop.post(started) == done
+
+
+async def test_a_transaction_is_one_payments(shop: Shop) -> None:
+    """Two providers may give the same id: the second payment is not opened and that is told; what comes beside it goes on."""
+    first = await shop.do("payments.start", **shop.request, amount=1)
+    await shop.until_let_go()
+    await shop.rest()
+    others = [await shop.do("payments.start", **shop.request, amount=1) for _ in range(3)]
+
+    async def open_as(payment: PaymentOutput, transaction_id: str) -> PaymentOutput | TallystickError:
+        fields = {"payment_id": str(payment.payment_id), "transaction_id": transaction_id, "token": "of another"}
+        key = f"{RESERVED}open:{payment.payment_id}"
+        try:
+            opened: PaymentOutput = await shop.operations.call(SYSTEM, "main", "payments.open", key, fields)
+        except TallystickError as error:
+            return error
+        return opened
+
+    named = ["another", first.transaction_id, "a third"]
+    before, taken, behind = await asyncio.gather(*(open_as(*one) for one in zip(others, named, strict=True)))
+    assert isinstance(taken, TransactionTaken)
+    assert [one.status for one in (before, behind) if isinstance(one, PaymentOutput)] == ["opened", "opened"]
+    assert await shop.status(others[1]) == "started"
+    assert (await shop.reread_payment(first)).transaction_id == first.transaction_id

@@ -27,18 +27,18 @@ from tallystick.payments.providers.protocol import (
     TransactionStatus,
 )
 from tallystick.payments.providers.sandbox import process
-from tallystick.payments.providers.sandbox.client import SandboxProvider
+from tallystick.payments.providers.sandbox.change import Call
+from tallystick.payments.providers.sandbox.client import MAX_CONNECTIONS, SandboxProvider
 from tallystick.payments.providers.sandbox.control import SandboxControl
 from tallystick.payments.providers.sandbox.faults import Fault, FaultKind
 from tallystick.payments.providers.sandbox.process import SandboxNotStarted, SandboxProcess
-from tallystick.payments.providers.sandbox.register import Call
 
 SECRET = "a-secret-of-the-tests"
 PATIENCE = 0.3
 """Seconds that the impatient client waits; an ordered timeout hangs far longer."""
 
-LOST = [kind for kind in FaultKind if kind is not FaultKind.DECLINE]
-CAUSES = {"error": "HTTP 500", "timeout": "Timeout", "drop": "RemoteProtocolError|ReadError"}
+LOST = [kind for kind in FaultKind if kind.lost_before or kind.lost_after]
+CAUSES = {"error": "HTTP 500", "timeout": "Timeout", "drop": "ServerDisconnectedError|ClientOSError"}
 AUTHORISED = {"Authorization": f"Bearer {SECRET}"}
 
 
@@ -173,11 +173,13 @@ async def test_a_lost_look_up(sandbox: SandboxProcess, control: SandboxControl, 
     """A look-up that fails says nothing, rather than that there is nothing."""
     async with SandboxProvider(sandbox.url, SECRET, timeout=PATIENCE) as provider:
         opened = await provider.create(order())
-        await control.order([Fault(Call.FIND, kind), Fault(Call.FIND, kind)])
+        # aiohttp itself asks a look-up again, once, when a connection that it had kept turns out to be cut.
+        await control.order([Fault(Call.FIND, kind)] * 4)
         with pytest.raises(ProviderUnreachable):
             await provider.find(opened.id)
         with pytest.raises(ProviderUnreachable):
             await provider.find_by_reference(opened.reference)
+        await control.forget()
         assert await provider.find(opened.id) == opened
 
 
@@ -240,7 +242,7 @@ async def test_nobody_at_the_address(tmp_path: Path) -> None:
     running = await process.start(tmp_path / "state", SECRET)
     await running.stop()
     async with SandboxProvider(running.url, SECRET) as provider:
-        with pytest.raises(ProviderUnreachable, match="ConnectError"):
+        with pytest.raises(ProviderUnreachable, match="ClientConnectorError"):
             await provider.create(order())
 
 
@@ -302,9 +304,70 @@ async def test_an_answer_that_is_none(status: str, body: bytes, cause: str) -> N
                     await asked
 
 
+async def test_an_answer_without_end_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers with more than any answer has cannot fill our memory, and is hung up on."""
+    monkeypatch.setattr("tallystick.payments.providers.sandbox.client.MAX_ANSWER_BYTES", 100_000)
+    hung_up = asyncio.Event()
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"1000\r\n" + b" " * 0x1000 + b"\r\n")
+                await writer.drain()
+        hung_up.set()
+        writer.close()
+
+    async with await asyncio.start_server(pour, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with SandboxProvider(url, SECRET) as provider:
+            with pytest.raises(ProviderUnreachable, match="too large"):
+                await provider.find("t")
+            await asyncio.wait_for(hung_up.wait(), 5)
+
+
+async def test_connections_are_bounded_and_others_wait_their_turn() -> None:
+    """A provider that is slow holds so many connections of ours and no more; whoever waits is answered after them."""
+    connected, answered = 0, 0
+    full = asyncio.Event()
+
+    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connected, answered
+        connected += 1
+        if connected == MAX_CONNECTIONS:
+            full.set()
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await full.wait()
+                answered += 1
+                writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(dawdle, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with SandboxProvider(url, SECRET) as provider:
+            asked = (provider.find("t") for _ in range(MAX_CONNECTIONS + 20))
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(outcome, ProviderUnreachable) for outcome in outcomes)
+    assert (connected, answered) == (MAX_CONNECTIONS, MAX_CONNECTIONS + 20)
+
+
+async def test_a_proxy_of_the_environment_is_not_asked(
+    sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on this machine is reached directly, and the secret is shown to nobody on the way."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    async with SandboxProvider(sandbox.url, SECRET) as provider:
+        assert await provider.find_by_reference("never heard") is None
+
+
 async def test_neither_secret_nor_email_is_logged(provider: SandboxProvider, caplog: pytest.LogCaptureFixture) -> None:
     """With every library talking at its loudest, what must not be told is not."""
     with caplog.at_level(logging.DEBUG):
+        logging.getLogger("aiohttp.client").debug("whatever is said is heard here")
         opened = await provider.create(order())
         with pytest.raises(ProviderRefused):
             await provider.capture(opened.id, 1, "EUR", "k")

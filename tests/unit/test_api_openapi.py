@@ -41,6 +41,7 @@ def test_every_operation_is_described_once() -> None:
     beside = {"health", "openapi", "log.checkpoint", "log.tile", "ledger.import", "ledger.export"}
     beside |= {"usage.record_cloudevents", "usage.export", "documents.invoice_pdf", "documents.invoice_xml"}
     beside |= {"documents.credit_note_pdf", "documents.credit_note_xml", "slips.barcode_svg", "slips.barcode_png"}
+    beside |= {"payments.provider_webhook"}
     assert {one.name for one in offered(TABLE)} == set(names) - beside
     assert all(one["summary"] and one["responses"]["default"] for _, _, one in _operations())
 
@@ -64,10 +65,13 @@ def test_only_changes_take_a_key_and_a_dry_run() -> None:
         assert ("requestBody" in one) == (method != "get")
 
 
-def test_only_what_anyone_may_read_needs_no_key() -> None:
+def test_only_what_anyone_may_read_or_a_provider_signs_needs_no_key() -> None:
     """The key is wanted by default, and each exception is meant."""
     assert DESCRIBED["security"] == [{"key": []}]
-    assert {path for path, _, one in _operations() if one.get("security") == []} == {"/health", "/openapi.json"}
+    webhook = "/v1/books/{book}/providers/{provider}/webhook"
+    assert {path for path, _, one in _operations() if one.get("security") == []} == {
+        "/health", "/openapi.json", webhook
+    }  # fmt: skip
 
 
 def test_every_route_of_the_table_is_another() -> None:

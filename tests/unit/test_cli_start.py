@@ -17,7 +17,7 @@ from tallystick.operations.table import TABLE
 
 DOORS = {"uvicorn", "starlette", "httptools", "grpc"}
 OF_FILES = {"pyarrow", "fastavro", "typst", "drafthorse", "babel", "PIL", "holidays", "lxml", "mt940"}
-OF_FEW = {"httpx", "llvmlite"}
+OF_FEW = {"aiohttp", "httpx", "llvmlite"}
 OF_THE_STORE = {"asyncpg", "numpy", "msgspec", "structlog", "uvloop"}
 
 ORDINARY = (

@@ -3,10 +3,14 @@
 import datetime as dt
 import uuid
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
+import msgspec
 import pytest
+import sepaxml  # type: ignore[import-untyped]  # the library tells no types
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree  # type: ignore[import-untyped]  # the library tells no types
 
 from tallystick.collecting.bank.errors import UnreadableFile
 from tallystick.collecting.bank.model import BankFile, Creditor, Debit
@@ -56,6 +60,21 @@ def test_elements_stand_in_the_schemas_order() -> None:
     assert names(initiation[0]) == ["MsgId", "CreDtTm", "NbOfTxs", "CtrlSum", "InitgPty"]
     assert names(initiation[1]) == [*PMT_INF, "DrctDbtTxInf", "DrctDbtTxInf"]
     assert all(names(one) == TX for one in initiation[1][len(PMT_INF) :])
+
+
+SCHEMA = Path(str(sepaxml.__file__)).with_name("schemas") / "pain.008.001.08.xsd"
+"""The official one, as a package for this format carries it."""
+
+
+@pytest.mark.parametrize("bic", [None, "COBADEFFXXX"])
+@pytest.mark.parametrize("asset", ["EUR", "JPY"])
+def test_a_file_is_valid_by_the_official_schema(bic: str | None, asset: str) -> None:
+    """Whatever the names and accounts are."""
+    debits = [debit(100), debit(5, "Ада & Söhne", "branch 12/4567"), debit(7, "", "x" * 64)]
+    file = file_of(debits, asset)
+    file = msgspec.structs.replace(file, creditor=msgspec.structs.replace(file.creditor, bic=bic))
+    official = etree.XMLSchema(etree.parse(str(SCHEMA)))
+    official.assertValid(etree.fromstring(written(debits, file)))
 
 
 def test_sums_and_ids_are_right() -> None:
@@ -126,3 +145,10 @@ def test_an_unknown_code_is_a_kind_of_its_own() -> None:
         "insufficient_funds", "insufficient_funds", "no_mandate", "wrong_account", "code_zz99", "unexplained", "unexplained",
     ]  # fmt: skip
     assert all(kind.replace("_", "").isalpha() for kind in KINDS.values())
+
+
+def test_whose_account_is_wrong_is_told_apart() -> None:
+    """That of the customer, who has to name another one, or ours, which no customer can mend."""
+    assert [error_kind_of(one) for one in ("AC02", "AC05", "AC03", "AC07")] == [
+        "wrong_account", "account_closed", "creditor_account", "creditor_account",
+    ]  # fmt: skip

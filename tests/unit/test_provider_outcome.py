@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-import httpx
+import aiohttp
 import pytest
 
 from tallystick.errors import Kind
-from tallystick.payments.providers.outcome import LONGEST_REASON, failure_of_exception, failure_of_status
+from tallystick.payments.providers.outcome import LONGEST_REASON, NO_ANSWER, failure_of_exception, failure_of_status
 from tallystick.payments.providers.protocol import (
     CreateRequest,
     PaymentType,
@@ -15,48 +15,64 @@ from tallystick.payments.providers.protocol import (
 )
 
 EXCEPTIONS = {
-    httpx.CloseError,
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.DecodingError,
-    httpx.HTTPStatusError,
-    httpx.LocalProtocolError,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.ReadError,
-    httpx.ReadTimeout,
-    httpx.RemoteProtocolError,
-    httpx.TooManyRedirects,
-    httpx.UnsupportedProtocol,
-    httpx.WriteError,
-    httpx.WriteTimeout,
+    aiohttp.ClientConnectionError,
+    aiohttp.ClientConnectionResetError,
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ClientConnectorDNSError,
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientConnectorSSLError,
+    aiohttp.ClientError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ClientOSError,
+    aiohttp.ClientPayloadError,
+    aiohttp.ClientProxyConnectionError,
+    aiohttp.ClientResponseError,
+    aiohttp.ClientSSLError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ContentTypeError,
+    aiohttp.InvalidURL,
+    aiohttp.InvalidUrlClientError,
+    aiohttp.InvalidUrlRedirectClientError,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.NonHttpUrlRedirectClientError,
+    aiohttp.RedirectClientError,
+    aiohttp.ServerConnectionError,
+    aiohttp.ServerDisconnectedError,
+    aiohttp.ServerFingerprintMismatch,
+    aiohttp.ServerTimeoutError,
+    aiohttp.SocketTimeoutError,
+    aiohttp.TooManyRedirects,
+    aiohttp.UploadAbortedError,
+    aiohttp.WSServerHandshakeError,
+    aiohttp.client_exceptions.UnixClientConnectorError,
+    ConnectionResetError,
+    OSError,
     TimeoutError,
+    ValueError,
 }
 
 SUCCESS = set(range(200, 300))
 REFUSED = set(range(400, 500)) - {401, 403, 407, 408, 409, 425, 429}
 
 
-def leaves(error: type[Exception]) -> Iterator[type[Exception]]:
-    """Yield what httpx can raise under *error*."""
-    below = error.__subclasses__()
-    if not below:
-        yield error
-    for further in below:
-        yield from leaves(further)
+def below(error: type[Exception]) -> Iterator[type[Exception]]:
+    """Yield *error* and whatever is one."""
+    yield error
+    for further in error.__subclasses__():
+        yield from below(further)
 
 
-def test_the_table_names_every_exception_of_httpx() -> None:
-    """A version of httpx with a new exception fails here, so that somebody decides what it means."""
-    ours = {error for error in leaves(httpx.HTTPError) if error.__module__.startswith("httpx")}
-    assert ours | {TimeoutError} == EXCEPTIONS
+def test_the_table_names_every_exception_of_aiohttp() -> None:
+    """A version of aiohttp with a new exception fails here, so that somebody decides what it means."""
+    theirs = {error for error in below(aiohttp.ClientError) if error.__module__.startswith("aiohttp")}
+    assert theirs | {ConnectionResetError, OSError, TimeoutError, ValueError} == EXCEPTIONS
 
 
 @pytest.mark.parametrize("error", sorted(EXCEPTIONS, key=str))
 def test_an_exchange_without_an_answer_is_an_unknown_outcome(error: type[Exception]) -> None:
     """Whatever broke, we cannot say that the provider did nothing; and the address does not leak."""
     lost = error.__new__(error, "https://provider.test/?reference=p-1")
-    assert isinstance(lost, httpx.HTTPError | TimeoutError)
+    assert isinstance(lost, NO_ANSWER)
     failure = failure_of_exception(lost)
     assert isinstance(failure, ProviderUnreachable)
     assert error.__name__ in failure.message

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tallystick.payments.providers.protocol import ProviderTransaction, TransactionStatus
-from tallystick.payments.providers.sandbox.register import Call, Change
+from tallystick.payments.providers.sandbox.change import Call, Change
 from tallystick.payments.providers.sandbox.state_file import StateFile, StateUnusable
 
 

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ROOT / "tallystick"
-LOCKS = sorted(ROOT.glob("requirements*.txt"))
+LOCKS = sorted([*ROOT.glob("requirements*.txt"), *ROOT.glob("tests/*/requirements.txt")])
 
 SQL = re.compile(
     r"\b(SELECT\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\b|DELETE\s+FROM\s|TRUNCATE\s|COPY\s+\S+\s+(FROM|TO)\b"

@@ -81,6 +81,8 @@ BEHIND: dict[str, Behind] = {
     "Payments.StartPayment": Behind("payments.start"),
     "Payments.PostPayment": Behind("payments.post"),
     "Payments.GetPayment": Behind("payments.find"),
+    "Payments.RefundPayment": Behind("payments.refund"),
+    "Payments.GetRefund": Behind("refunds.find"),
     "Receipts.GetReceipt": Behind("receipts.get", write=_file),
 }
 """By service and method."""

@@ -29,6 +29,8 @@ from tallystick.api.rest.fixed_paths import LOG, fixed_paths, read_log
 from tallystick.api.rest.invoice_files import INVOICE_FILE, answer_file
 from tallystick.api.rest.invoice_files import SCOPE as FILES_SCOPE
 from tallystick.api.rest.mass_transfers import MASS, METHODS, MOST_BYTES, SCOPES, MassReply, MassTransfers
+from tallystick.api.rest.provider_webhooks import MOST_BYTES as MOST_WEBHOOK_BYTES
+from tallystick.api.rest.provider_webhooks import PROVIDER_WEBHOOK, WebhookDoor
 from tallystick.api.rest.read_input import read_query
 from tallystick.api.rest.reply import Headers, Reply, json_reply, problem_reply
 from tallystick.api.rest.routes import Found, Routes, not_allowed
@@ -77,6 +79,7 @@ def make_app(
         Documents(operations, templates),
         CloudEventsDoor(operations),
         AvroOverHttp(Calls(operations, recogniser, refusals), most_call_bytes),
+        WebhookDoor(operations, min(MOST_WEBHOOK_BYTES, most_body_bytes)),
         most_body_bytes,
     )
 
@@ -96,6 +99,7 @@ class RestApp:
     documents: Documents
     events: CloudEventsDoor
     avro: AvroOverHttp
+    webhooks: WebhookDoor
     most_body_bytes: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -185,7 +189,22 @@ class RestApp:
             dry_run = _dry_run(scope["query_string"])
             body = await self._body(receive, headers)
             return await self.events.answer(principal, events["book"], scope["headers"], body, dry_run=dry_run)
-        return None
+        return await self._hear(scope, receive, path, headers)
+
+    async def _hear(
+        self, scope: Scope, receive: Receive, path: str, headers: dict[bytes, bytes]
+    ) -> Reply | None:  # fmt: skip
+        """Answer at the path where payment providers tell of what happens; their signature stands for a key."""
+        told = PROVIDER_WEBHOOK.fullmatch(path)
+        if told is None:
+            return None
+        if scope["method"] != "POST":
+            raise not_allowed(path, scope["method"], {"POST"})
+        said = headers.get(b"content-length")
+        length = None if said is None else int(said)
+        return await self.webhooks.answer(
+            told, scope["headers"], length, lambda most: self._body(receive, headers, most)
+        )
 
     async def _file(self, scope: Scope, file: re.Match[str], headers: dict[bytes, bytes]) -> Reply:
         if scope["method"] not in {"GET", "HEAD"}:
@@ -228,23 +247,24 @@ class RestApp:
         shown = headers.get(b"authorization")
         return await admit(self.recogniser, self.refusals, shown, Asked(operation, scope, book))
 
-    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+    async def _body(self, receive: Receive, headers: dict[bytes, bytes], most: int | None = None) -> bytes:
         """
-        Read the whole body, or as little of it as shows that it is too large.
+        Read the whole body, or as little of it as shows that it has more than *most* bytes; None: than any may have.
 
         Raises:
             BodyTooLarge: it is (``rest.body_too_large``).
         """
-        if int(headers.get(b"content-length", b"0")) > self.most_body_bytes:
-            raise BodyTooLarge(limit=self.most_body_bytes)
+        limit = self.most_body_bytes if most is None else most
+        if int(headers.get(b"content-length", b"0")) > limit:
+            raise BodyTooLarge(limit=limit)
         message = await receive()
         parts = []
         length = 0
         while message["type"] == "http.request":
             parts.append(message["body"])
             length += len(message["body"])
-            if length > self.most_body_bytes:
-                raise BodyTooLarge(limit=self.most_body_bytes)
+            if length > limit:
+                raise BodyTooLarge(limit=limit)
             if not message["more_body"]:
                 return b"".join(parts)
             message = await receive()

@@ -78,7 +78,7 @@ def document(table: Mapping[str, Operation]) -> Json:
     of_outputs, of_inputs = schemas[len(_BESIDE) :][: len(routes)], schemas[len(_BESIDE) + len(routes) :]
     paths: dict[str, Json] = {
         "/health": _HEALTH, "/openapi.json": _DESCRIPTION, **_LOG_PATHS, **_MASS_PATHS, **_EVENT_PATHS, **_USAGE_PATHS,
-        **_INVOICE_PATHS,
+        **_INVOICE_PATHS, **_PROVIDER_PATHS,
         **_SLIP_PATHS,
     }  # fmt: skip
     for route, input_, output in zip(routes, of_inputs, of_outputs, strict=True):
@@ -412,6 +412,46 @@ _EVENT_PATHS: dict[str, Json] = {
         }
     }
 }  # fmt: skip
+
+_PROVIDER_PATHS: dict[str, Json] = {
+    f"{BOOKS}{{book}}/providers/{{provider}}/webhook": {
+        "post": {
+            "operationId": "payments.provider_webhook",
+            "tags": ["payments"],
+            "summary": "Hear what a payment provider tells by webhook.",
+            "description": "The provider's signature stands for a key; the body is the provider's own, up to a mebibyte. "
+            "The answer is 200 once the event is kept: sent again, it is known. What is not genuine is a 401, and what "
+            "cannot be checked or kept just now a 503, to be sent again.",
+            "parameters": [
+                _BOOK,
+                {
+                    "name": "provider",
+                    "in": "path",
+                    "required": True,
+                    "description": "The name of a provider of this server.",
+                    "schema": {"type": "string"},
+                },
+            ],
+            "security": [],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}},
+            "responses": {
+                "200": {
+                    "description": "It is kept, and the provider is asked how what it is about stands.",
+                    "content": {
+                        "application/json": {
+                            "schema": {
+                                "type": "object",
+                                "properties": {"heard": {"const": True}},
+                                "required": ["heard"],
+                            }
+                        }
+                    },
+                },
+                "default": _PROBLEM,
+            },
+        }
+    }
+}
 
 if __name__ == "__main__":
     CONTRACT.parent.mkdir(exist_ok=True)

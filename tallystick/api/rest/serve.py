@@ -1,5 +1,6 @@
 """uvicorn as the house runs it: uvloop, httptools, no chatter, and an end to what heads and trailers may hold."""
 
+import gc
 import re
 from asyncio import Event
 from dataclasses import dataclass, field
@@ -201,3 +202,18 @@ def server_config(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 8080) ->
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=10,
     )
+
+
+_ALLOCATIONS_A_ROUND = 10_000
+"""Instead of 700: what a request makes is nearly all gone with it, by counting references, long before."""
+
+
+def spare_the_collector() -> None:
+    """
+    Leave what the start has made out of all later rounds of the garbage collector: it stays for as long as the process.
+
+    To go through it took a quarter of a second each time, in which nobody was answered.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_A_ROUND, 10, 10)

@@ -48,9 +48,8 @@ async def apply_results(
         InvalidInput: a charge is named twice, or the money moves more often than fits into one batch (``invalid_input``).
     """
     await enter_to_apply(connection, recorded.book_id)
-    ids = [one.charge for one in results]
-    found = await _find_exponents(connection, recorded.book_id, ids)
-    exponents = {uuid.UUID(bytes=row[0].bytes): row[1] for row in found}
+    told = [one.charge for one in results if one.amount is not None]
+    exponents = dict(await _find_exponents(connection, recorded.book_id, told)) if told else {}
     refused: dict[uuid.UUID, OutcomeApplied] = {}
     outcomes = []
     for one in results:
@@ -66,10 +65,10 @@ async def apply_results(
 
 
 def _outcome(one: ChargeResult, exponent: int | None) -> Outcome:
-    if exponent is None:
-        raise UnknownCharge(field="charge", charge=one.charge)
     if one.amount is None:
         return Outcome(one.charge, None, one.error_kind)
+    if exponent is None:
+        raise UnknownCharge(field="charge", charge=one.charge)
     if not one.amount.is_finite() or one.amount < 0 or one.amount.adjusted() > _DIGITS:
         raise InvalidInput(field="amount", rule=f"{one.amount} is no amount that a bank could take")
     try:

@@ -10,7 +10,6 @@ from tallystick.collecting.bank.model import EntriesPage, EntryShown, Partner, e
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput
 from tallystick.repayments.dues import NOW, read_outstanding
-from tallystick.repayments.find import plain_uuid
 
 _queries = queries_beside(__file__)
 _page_entries = _queries.tuples("page_entries")
@@ -29,8 +28,8 @@ async def page_entries(connection: Connection, book_id: int, after: str, limit: 
     partners = await _find_partners(connection, book_id, shown)
     items = [
         EntryShown(
-            entry_id(plain_uuid(row[0]), row[1]), row[2], row[3], entry_of(row[5:15]), row[15],
-            None if row[16] is None else plain_uuid(row[16]), partners.get(nth, []),
+            entry_id(row[0], row[1]), row[2], row[3], entry_of(row[5:15]), row[15],
+            row[16], partners.get(nth, []),
         )
         for nth, row in enumerate(shown)
     ]  # fmt: skip

@@ -7,12 +7,14 @@ SELECT pg_advisory_xact_lock(7, $1)
 -- name: enter_to_apply
 SELECT pg_advisory_xact_lock_shared(7, $1)
 
+-- Charge by charge: of what is not there the planner would go through all that is, for each.
+
 -- name: find_unsent
 SELECT count(*), coalesce(sum(amount), 0)::bigint FROM charge
 WHERE book_id = $1 AND debit_on = $2 AND asset_id = $3
-  AND NOT EXISTS (SELECT FROM charge_sent AS sent WHERE sent.book_id = $1 AND sent.charge_id = charge.charge_id)
-  AND NOT EXISTS (SELECT FROM charge_outcome AS outcome
-                  WHERE outcome.book_id = $1 AND outcome.charge_id = charge.charge_id)
+  AND (SELECT true FROM charge_sent AS sent WHERE sent.book_id = $1 AND sent.charge_id = charge.charge_id) IS NULL
+  AND (SELECT true FROM charge_outcome AS outcome
+       WHERE outcome.book_id = $1 AND outcome.charge_id = charge.charge_id) IS NULL
 
 -- name: insert_file
 INSERT INTO bank_file (book_id, file_id, debit_on, asset_id, number, charges, total, creditor, transaction_id, message_place,
@@ -23,9 +25,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, transaction_order(), $9, $10)
 INSERT INTO charge_sent (book_id, charge_id, file_id)
 SELECT $1, charge_id, $4 FROM charge
 WHERE book_id = $1 AND debit_on = $2 AND asset_id = $3
-  AND NOT EXISTS (SELECT FROM charge_sent AS sent WHERE sent.book_id = $1 AND sent.charge_id = charge.charge_id)
-  AND NOT EXISTS (SELECT FROM charge_outcome AS outcome
-                  WHERE outcome.book_id = $1 AND outcome.charge_id = charge.charge_id)
+  AND (SELECT true FROM charge_sent AS sent WHERE sent.book_id = $1 AND sent.charge_id = charge.charge_id) IS NULL
+  AND (SELECT true FROM charge_outcome AS outcome
+       WHERE outcome.book_id = $1 AND outcome.charge_id = charge.charge_id) IS NULL
 
 -- name: find_newest_file
 SELECT file_id FROM bank_file WHERE book_id = $1 AND debit_on = $2 AND asset_id = $3 ORDER BY number DESC LIMIT 1

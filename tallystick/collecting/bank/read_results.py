@@ -4,19 +4,18 @@ Read results: what became of each debit, from pain.002.001.10 (ISO 20022) or fro
 Files come from outside: no DOCTYPE, no entities, no endless texts, one element at a time.
 """
 
-import csv
 import io
 import re
 import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Literal, NamedTuple, TypeAlias, cast
 
 from tallystick.collecting.bank.errors import UnreadableFile
 from tallystick.collecting.bank.reasons import error_kind_of
+from tallystick.collecting.read_csv import CsvRow, read_csv
 from tallystick.money import MAX_AMOUNT
 
 MOST_BYTES = 1024**3
@@ -34,8 +33,10 @@ _UNDER_WAY = {"RCVD", "PDNG", "ACTC", "ACCP", "ACSP", "ACWC", "ACFC"}
 _COLUMNS = ("charge", "status", "amount", "reason")
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+_Found: TypeAlias = tuple[str, ET.Element] | CsvRow
+
+
+class Result(NamedTuple):
     """What the bank says of one debit."""
 
     place: str
@@ -57,14 +58,8 @@ def read_results(path: Path) -> Iterator[Result]:
     Raises:
         UnreadableFile: the file cannot be read to its end (``bank.unreadable_file``).
     """
-    if path.stat().st_size > MOST_BYTES:
-        raise UnreadableFile(field="file", place=str(path.name), rule=f"larger than {MOST_BYTES:,} bytes")
-    with path.open("rb") as file:
-        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-        if not start:
-            raise UnreadableFile(field="file", place=path.name, rule="it is empty")
-        file.seek(0)
-        yield from _read_xml(file) if start.startswith(b"<") else _read_csv(file)
+    for one in _find(path):
+        yield _row(one) if isinstance(one, CsvRow) else _result_of(*one)
 
 
 def check_results(path: Path) -> int:
@@ -74,10 +69,27 @@ def check_results(path: Path) -> int:
     Raises:
         UnreadableFile: it cannot be read to its end (``bank.unreadable_file``).
     """
-    return sum(1 for _ in read_results(path))
+    return sum(1 for _ in _find(path))
 
 
-def _read_xml(file: BinaryIO) -> Iterator[Result]:
+def _find(path: Path) -> Iterator[_Found]:
+    """
+    Go through what a file has of results, each with its place: cells of CSV, or an element that is let go of behind it.
+
+    Raises:
+        UnreadableFile: the file cannot be read to its end (``bank.unreadable_file``).
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise UnreadableFile(field="file", place=str(path.name), rule=f"larger than {MOST_BYTES:,} bytes")
+    with path.open("rb") as file:
+        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+        if not start:
+            raise UnreadableFile(field="file", place=path.name, rule="it is empty")
+        file.seek(0)
+        yield from _find_in_xml(file) if start.startswith(b"<") else read_csv(file, _COLUMNS)
+
+
+def _find_in_xml(file: BinaryIO) -> Iterator[_Found]:
     _refuse_dangerous(file)
     parser: ET.XMLPullParser[ET.Element] = ET.XMLPullParser(["start", "end"])
     reader = _Pain002()
@@ -87,8 +99,7 @@ def _read_xml(file: BinaryIO) -> Iterator[Result]:
             chunk = file.read(_CHUNK)
             ended = not chunk
             parser.close() if ended else parser.feed(chunk)
-            for event, element in cast("Iterable[tuple[str, ET.Element]]", parser.read_events()):
-                yield from reader.take(event, element)
+            yield from reader.take(cast("Iterable[tuple[str, ET.Element]]", parser.read_events()))
     except ET.ParseError as error:
         line, column = error.position
         rule = f"no well-formed XML: {str(error).partition(':')[0]}"
@@ -135,33 +146,31 @@ class _Pain002:
     def __init__(self) -> None:
         """Begin before the first element."""
         self._path: list[ET.Element] = []
-        self._names: list[str] = []
         self._count = 0
         self._told: int | None = None
         self._group = ""
 
-    def take(self, event: str, element: ET.Element) -> Iterator[Result]:
-        """Take an event; an element that ended is let go of."""
-        name = element.tag.rpartition("}")[2]
-        if event == "start":
-            if not self._path and not (name == "Document" and _NAMESPACE.match(element.tag)):
-                rule = "a pain.002.001 begins with Document of urn:iso:std:iso:20022:tech:xsd:pain.002.001"
-                raise UnreadableFile(field="file", place="line 1", rule=rule)
-            self._path.append(element)
-            self._names.append(name)
-            return
-        self._path.pop()
-        self._names.pop()
-        if name == "TxInfAndSts":
-            self._count += 1
-            yield _result_of(f"TxInfAndSts {self._count}", element)
-            if self._path:
-                self._path[-1].remove(element)
-        elif name == "OrgnlGrpInfAndSts":
-            self._group = _text(element, "GrpSts") or ""
-            self._told = sum(_counts(element))
-        elif name == "OrgnlPmtInfAndSts" and self._path:
-            self._path[-1].remove(element)
+    def take(self, events: Iterable[tuple[str, ET.Element]]) -> Iterator[tuple[str, ET.Element]]:
+        """Take events; an element that ended is let go of."""
+        path = self._path
+        for event, element in events:
+            tag = element.tag
+            if event == "start":
+                if not path:
+                    _require_document(tag)
+                path.append(element)
+                continue
+            path.pop()
+            if tag.endswith("}TxInfAndSts"):
+                self._count += 1
+                yield f"TxInfAndSts {self._count}", element
+                if path:
+                    path[-1].remove(element)
+            elif tag.endswith("}OrgnlGrpInfAndSts"):
+                self._group = _texts(element).get("GrpSts", "")
+                self._told = sum(_counts(element))
+            elif tag.endswith("}OrgnlPmtInfAndSts") and path:
+                path[-1].remove(element)
 
     def end(self) -> None:
         """
@@ -184,9 +193,16 @@ def _counts(group: ET.Element) -> Iterator[int]:
             yield int((one.text or "0").strip()[:15])
 
 
+def _require_document(tag: str) -> None:
+    if not (tag.endswith("}Document") and _NAMESPACE.match(tag)):
+        rule = "a pain.002.001 begins with Document of urn:iso:std:iso:20022:tech:xsd:pain.002.001"
+        raise UnreadableFile(field="file", place="line 1", rule=rule)
+
+
 def _result_of(place: str, element: ET.Element) -> Result:
-    status = (_text(element, "TxSts") or "").upper()
-    charge = read_charge(_text(element, "OrgnlEndToEndId") or "")
+    texts = _texts(element)
+    status = texts.get("TxSts", "").upper()
+    charge = read_charge(texts.get("OrgnlEndToEndId", ""))
     if charge is None:
         return Result(place, None, "bad", why="OrgnlEndToEndId is no charge of ours")
     if status in _TAKEN:
@@ -199,17 +215,19 @@ def _result_of(place: str, element: ET.Element) -> Result:
     return Result(place, charge, "bad", why=f"TxSts {status[:10]!r} is none that has a meaning here")
 
 
-def _text(element: ET.Element, name: str) -> str | None:
+def _texts(element: ET.Element) -> dict[str, str]:
+    """Return the text of the first element of each name."""
+    found: dict[str, str] = {}
     for one in element.iter():
-        if one.tag.rpartition("}")[2] == name:
-            return (one.text or "").strip()
-    return None
+        found.setdefault(one.tag.rpartition("}")[2], (one.text or "").strip())
+    return found
 
 
 def _reason(element: ET.Element) -> str | None:
     for one in element.iter():
-        if one.tag.rpartition("}")[2] == "Rsn":
-            return _text(one, "Cd") or _text(one, "Prtry")
+        if one.tag.endswith("}Rsn"):
+            texts = _texts(one)
+            return texts.get("Cd") or texts.get("Prtry")
     return None
 
 
@@ -219,40 +237,10 @@ def read_charge(text: str) -> uuid.UUID | None:
     return uuid.UUID(plain) if _HEX.fullmatch(plain) else None
 
 
-def _read_csv(file: BinaryIO) -> Iterator[Result]:
-    lines = _lines(file)
-    heading = next(csv.reader([next(lines, "").removeprefix("\ufeff")]), [])
-    names = [one.strip().lower() for one in heading]
-    if sorted(names) != sorted(_COLUMNS):
-        raise UnreadableFile(field="file", place="line 1", rule=f"expected the columns {', '.join(_COLUMNS)}")
-    for number, line in enumerate(lines, 2):
-        if not line.strip():
-            continue
-        cells = next(csv.reader([line]), [])
-        if len(cells) != len(names):
-            yield Result(f"line {number}", None, "bad", why=f"{len(cells)} cells instead of {len(names)}")
-            continue
-        yield _row(f"line {number}", dict(zip(names, (one.strip() for one in cells), strict=True)))
-
-
-def _lines(file: BinaryIO) -> Iterator[str]:
-    number = 0
-    while line := file.readline(_MOST_LINE + 1):
-        number += 1
-        if len(line) > _MOST_LINE:
-            raise UnreadableFile(field="file", place=f"line {number}", rule=f"longer than {_MOST_LINE:,} bytes")
-        if b"\0" in line:
-            raise UnreadableFile(
-                field="file", place=f"line {number}", rule="binary, or in an encoding other than UTF-8"
-            )
-        try:
-            yield line.decode().rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            place = f"line {number}, byte {error.start + 1}"
-            raise UnreadableFile(field="file", place=place, rule="it is not UTF-8") from error
-
-
-def _row(place: str, cells: dict[str, str]) -> Result:
+def _row(row: CsvRow) -> Result:
+    place, cells = row.place, row.cells
+    if row.bad is not None:
+        return Result(place, None, "bad", why=row.bad)
     charge = read_charge(cells["charge"])
     status = cells["status"].lower()
     if charge is None:

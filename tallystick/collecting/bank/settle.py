@@ -22,7 +22,6 @@ from tallystick.ledger.read_in_order import Place
 from tallystick.money import MAX_AMOUNT
 from tallystick.repayments.apply_outcomes import Arrival, Outcome, apply_outcomes
 from tallystick.repayments.dues import enter_to_repay, enter_to_reverse, lock_and_read
-from tallystick.repayments.find import plain_uuid
 from tallystick.repayments.model import BANK_DEBIT, Repayment, repayment_id_of
 from tallystick.repayments.receive import Money, receive, require_owned
 from tallystick.repayments.reverse import reverse
@@ -122,9 +121,7 @@ async def _settle_charges(books: Books, chunk: _Chunk) -> list[Settled]:
     credits_ = [(at, one, _ids(one)) for at, one in chunk.entries if one.amount > 0 and not one.reversal]
     wanted = sorted({id_ for _, _, ids in credits_ for id_ in ids})
     book_id = books.recorded.book_id
-    files = (
-        {plain_uuid(row[0]) for row in await _find_files_named(books.connection, book_id, wanted)} if wanted else set()
-    )
+    files = {row[0] for row in await _find_files_named(books.connection, book_id, wanted)} if wanted else set()
     charges = await _find_charges(books, wanted)
     matches: list[_Match] = []
     fresh: dict[uuid.UUID, int] = {}
@@ -136,7 +133,7 @@ async def _settle_charges(books: Books, chunk: _Chunk) -> list[Settled]:
         if charge is None or charge.asset_id != chunk.asset_id:
             continue
         if charge.answered and charge.taken == one.amount:
-            repayment = None if charge.repayment_id is None else plain_uuid(charge.repayment_id)
+            repayment = charge.repayment_id
             matches.append(_Match(at, "charge", repayment, 100, "the charge, whose result is applied"))
         elif not charge.answered and charge.amount == one.amount and charge.charge_id not in fresh:
             fresh[charge.charge_id] = at
@@ -200,7 +197,7 @@ async def _settle_return(books: Books, place: Place, chunk: _Chunk) -> tuple[lis
         charge = next((charges[id_] for id_ in ids if id_ in charges), None)
         if charge is None or charge.repayment_id is None or charge.reversed or charge.taken != -one.amount:
             continue
-        repayment = plain_uuid(charge.repayment_id)
+        repayment = charge.repayment_id
         reason = f"returned by the bank: {one.code} {one.text}".strip()[:255]
         await reverse(books.connection, books.ledger, books.recorded, books.message_hashes, place, repayment, reason)
         return await _keep(books, chunk, [_Match(at, "return", repayment, 100, "the charge was fetched back")]), at
@@ -257,7 +254,7 @@ async def _find_charges(books: Books, wanted: Sequence[uuid.UUID]) -> dict[uuid.
     if not wanted:
         return {}
     rows: list[Any] = await _find_charges_named(books.connection, books.recorded.book_id, list(wanted))
-    return {plain_uuid(row[0]): _Named(plain_uuid(row[0]), *row[1:]) for row in rows}
+    return {row[0]: _Named(row[0], *row[1:]) for row in rows}
 
 
 def _ids(entry: Entry) -> list[uuid.UUID]:

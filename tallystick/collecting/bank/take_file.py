@@ -78,7 +78,7 @@ async def find_file(connection: Connection, book_id: int, file_id: uuid.UUID) ->
         raise UnknownFile(field="id", file=file_id)
     id_, on, asset, exponent, number, charges, total, creditor, taken_at = rows[0]
     read = msgspec.json.decode(creditor, type=Creditor)
-    return BankFile(uuid.UUID(bytes=id_.bytes), on, asset, exponent, number, charges, total, read, taken_at)
+    return BankFile(id_, on, asset, exponent, number, charges, total, read, taken_at)
 
 
 async def page_debits(
@@ -94,7 +94,7 @@ async def page_debits(
     rows = await _page_debits(connection, book_id, file_id, after or _BEFORE_ALL, limit + 1)
     items = [
         Debit(
-            uuid.UUID(bytes=charge.bytes), amount, account, customer, name,
+            charge, amount, account, customer, name,
             id_of_content(("mandate", customer, account)).hex, agreed_at.astimezone(dt.UTC).date(),
             " ".join(printed_number(*one) for one in zip(series or (), numbers or (), strict=True)),
         )

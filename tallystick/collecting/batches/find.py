@@ -11,7 +11,6 @@ from tallystick.collecting.batches.errors import UnknownRun
 from tallystick.collecting.batches.model import BatchRun, BatchRunsPage, Failure
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput
-from tallystick.repayments.find import plain_uuid
 
 _queries = queries_beside(__file__)
 _find_run = _queries.tuples("find_run")
@@ -64,7 +63,7 @@ async def _read(connection: Connection, book_id: int, rows: list[tuple[Any, ...]
             ended.add(run_id)
     return [
         BatchRun(
-            plain_uuid(run_id), kind, of, "ended" if run_id in ended else "not_ended",
+            run_id, kind, of, "ended" if run_id in ended else "not_ended",
             dict(sorted(counts[run_id].items())), failed[run_id], [], begun_at, noted.get(run_id, begun_at),
         )
         for run_id, kind, of, begun_at in rows

@@ -18,7 +18,6 @@ from tallystick.invoicing.requesting.model import InvoiceWanted, LineWanted, Req
 from tallystick.invoicing.requesting.request import request_invoices
 from tallystick.ledger.accounts import Recorded
 from tallystick.ledger.books import Book
-from tallystick.repayments.find import plain_uuid
 
 _queries = queries_beside(__file__)
 _find_fees = _queries.tuples("find_fees")
@@ -79,7 +78,7 @@ async def ask_fees(
 def _read(row: tuple[Any, ...]) -> _Fee:
     invoice_id, level, customer, asset, amount, days, terms, series, number = row
     return _Fee(
-        (plain_uuid(invoice_id), level), customer, asset, amount, days, msgspec.json.decode(terms, type=_Terms),
+        (invoice_id, level), customer, asset, amount, days, msgspec.json.decode(terms, type=_Terms),
         printed_number(series, number),
     )  # fmt: skip
 

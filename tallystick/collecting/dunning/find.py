@@ -10,7 +10,6 @@ from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput
 from tallystick.invoicing.model import printed_number
 from tallystick.repayments.dues import NOW
-from tallystick.repayments.find import plain_uuid
 
 _queries = queries_beside(__file__)
 _page_debtors = _queries.tuples("page_debtors")
@@ -37,7 +36,7 @@ async def page_fees(connection: Connection, book_id: int, after: str, limit: int
     """
     invoice_id, level = _read_cursor(after)
     rows = await _page_fees(connection, book_id, invoice_id, level, limit)
-    items = [FeeToAsk(plain_uuid(row[0]), row[1], row[2]) for row in rows]
+    items = [FeeToAsk(row[0], row[1], row[2]) for row in rows]
     return FeesPage(items, f"{items[-1].invoice}/{items[-1].level}" if len(rows) == limit else None)
 
 
@@ -63,8 +62,8 @@ async def page_reminders(connection: Connection, book_id: int, wanted: Wanted, a
 def _reminder(row: tuple[Any, ...]) -> Reminder:
     invoice_id, series, number, level, customer, asset, on, due_on, outstanding, fee, fee_days, fee_invoice = row
     return Reminder(
-        plain_uuid(invoice_id), printed_number(series, number), level, customer, asset, on, due_on, outstanding, fee, fee_days,
-        None if fee_invoice is None else plain_uuid(fee_invoice),
+        invoice_id, printed_number(series, number), level, customer, asset, on, due_on, outstanding, fee, fee_days,
+        fee_invoice,
     )  # fmt: skip
 
 

@@ -41,8 +41,7 @@ FROM (
     FROM (
         SELECT customer_id, invoice_id, due_on FROM overdue_open WHERE book_id = $1 AND customer_id > $2
         UNION ALL
-        SELECT customer_id, invoice_id, due_on FROM invoice_due JOIN invoice USING (book_id, invoice_id)
-        WHERE book_id = $1 AND customer_id > $2 AND due_on < $3
+        SELECT customer_id, invoice_id, due_on FROM invoice_due WHERE book_id = $1 AND customer_id > $2 AND due_on < $3
     ) AS late
     LEFT JOIN LATERAL (
         SELECT level, on_day FROM reminder WHERE book_id = $1 AND reminder.invoice_id = late.invoice_id

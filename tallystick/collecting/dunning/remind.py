@@ -18,7 +18,7 @@ from tallystick.ledger.read_in_order import Place
 from tallystick.money import Asset
 from tallystick.repayments.dues import OpenInvoice, enter_to_repay, find_dues, lock_and_read
 from tallystick.repayments.errors import UnknownCustomer
-from tallystick.repayments.find import find_customers, plain_uuid
+from tallystick.repayments.find import find_customers
 
 _queries = queries_beside(__file__)
 _enter_to_remind = _queries.run("enter_to_remind")
@@ -158,7 +158,7 @@ async def _keep(
         recorded.message_place,
         recorded.at,
         on,
-        [plain_uuid(one.invoice.invoice_id) for one, _, _ in made],
+        [one.invoice.invoice_id for one, _, _ in made],
         [one.level for one, _, _ in made],
         [one.customer_id for one, _, _ in made],
         [outstanding for _, outstanding, _ in made],

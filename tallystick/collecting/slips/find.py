@@ -13,7 +13,6 @@ from tallystick.collecting.slips.model import Notice, Settlement, Slip, SlipPart
 from tallystick.collecting.slips.number import read_number
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput
-from tallystick.repayments.find import plain_uuid
 
 _queries = queries_beside(__file__)
 _find_slips = _queries.tuples("find_slips")
@@ -47,7 +46,7 @@ async def find_slips(
     return [
         _found(
             row,
-            [SlipPart(plain_uuid(one[0]), one[1]) for one in parts[row[0]]],
+            [SlipPart(one[0], one[1]) for one in parts[row[0]]],
             [_notice(one) for one in notices[row[0]]],
             [_settlement(one) for one in settlements[row[0]]],
             at,
@@ -72,7 +71,7 @@ async def find_slip(connection: Connection, book_id: int, slip_id: uuid.UUID, at
 async def find_numbered(connection: Connection, book_id: int, numbers: Iterable[str]) -> dict[str, uuid.UUID]:
     """Return the ids of those slips that there are, by number."""
     rows = await _find_by_number(connection, book_id, sorted(set(numbers)))
-    return {number: plain_uuid(slip_id) for slip_id, number in rows}
+    return {number: slip_id for slip_id, number in rows}
 
 
 async def require_numbered(connection: Connection, book_id: int, text: str, at: dt.datetime) -> Found:
@@ -128,7 +127,7 @@ def _notice(row: tuple[Any, ...]) -> Notice:
 
 def _settlement(row: tuple[Any, ...]) -> Settlement:
     reference, amount, paid_on, repayment_id, unallocated, settled_at = row
-    return Settlement(reference, amount, paid_on, plain_uuid(repayment_id), unallocated, settled_at)
+    return Settlement(reference, amount, paid_on, repayment_id, unallocated, settled_at)
 
 
 def _found(
@@ -143,7 +142,7 @@ def _found(
     settled = sum(one.amount for one in settlements)
     expired = day_in(zone, at) > expires_on
     slip = Slip(
-        id=plain_uuid(slip_id),
+        id=slip_id,
         number=number,
         barcode=data_of(number, expires_on, amount),
         customer=customer,

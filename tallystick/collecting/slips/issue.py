@@ -18,7 +18,7 @@ from tallystick.ledger.post import Ledger
 from tallystick.ledger.read_in_order import Place
 from tallystick.periods import iana_zones
 from tallystick.repayments.dues import OpenInvoice, enter_to_repay, find_dues, lock_and_read
-from tallystick.repayments.find import plain_uuid, require_customer
+from tallystick.repayments.find import require_customer
 
 _queries = queries_beside(__file__)
 _enter_to_slips = _queries.run("enter_to_slips")
@@ -157,7 +157,7 @@ async def _find_invoices(
     rows = await _find_busy(connection, recorded.book_id, [one.invoice_id for one in own], recorded.at)
     for invoice_id, slip_id, announced in rows:
         if announced or not wanted.another:
-            busy.setdefault(plain_uuid(invoice_id), (plain_uuid(slip_id), announced))
+            busy.setdefault(invoice_id, (slip_id, announced))
     free = [one for one in own if one.invoice_id not in busy]
     if own and not free:
         slip_id, announced = busy[own[0].invoice_id]

@@ -10,7 +10,6 @@ from tallystick.collecting.slips.model import Slip
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput
 from tallystick.ledger.accounts import Recorded
-from tallystick.repayments.find import plain_uuid
 
 _queries = queries_beside(__file__)
 _find_references = _queries.tuples("find_references")
@@ -64,7 +63,7 @@ async def _is_known(connection: Connection, book_id: int, found: Found, referenc
     """Say whether the same notice came before; a settlement under the reference must be of the same slip."""
     known = False
     for _, slip_id, before, kind in await _find_references(connection, book_id, [reference]):
-        if plain_uuid(slip_id) != found.slip.id:
+        if slip_id != found.slip.id:
             raise ReferenceReused(field="number", reference=reference)
         if kind == "notice":
             if before != amount:
@@ -83,7 +82,7 @@ async def withdraw_notice(connection: Connection, recorded: Recorded, reference:
     """
     await enter_to_slips(connection, recorded.book_id)
     rows = await _find_references(connection, recorded.book_id, [reference])
-    slip_ids = [plain_uuid(row[1]) for row in rows if row[3] == "notice"]
+    slip_ids = [row[1] for row in rows if row[3] == "notice"]
     if not slip_ids:
         raise UnknownNotice(field="reference", reference=reference)
     slip = (await find_slip(connection, recorded.book_id, slip_ids[0], recorded.at)).slip

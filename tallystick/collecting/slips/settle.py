@@ -19,7 +19,7 @@ from tallystick.ledger.accounts import Recorded
 from tallystick.ledger.post import Ledger
 from tallystick.money import MAX_AMOUNT
 from tallystick.repayments.dues import enter_to_repay
-from tallystick.repayments.find import find_repayments, plain_uuid
+from tallystick.repayments.find import find_repayments
 from tallystick.repayments.model import Repayment, repayment_id_of
 from tallystick.repayments.receive import Money, receive
 
@@ -109,7 +109,7 @@ async def _judge_all(
     for reference, slip_id, amount, kind in await _find_references(
         connection, recorded.book_id, sorted({line.reference for line in lines})
     ):
-        said[reference] = (plain_uuid(slip_id), amount if kind == "settlement" else None)
+        said[reference] = (slip_id, amount if kind == "settlement" else None)
     coming: dict[int, _Coming] = {}
     known: dict[int, uuid.UUID] = {}
     taken: set[str] = set()

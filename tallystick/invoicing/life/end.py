@@ -28,6 +28,8 @@ from tallystick.notify.tell import Told, tell
 
 _queries = queries_beside(__file__)
 _void_draft = _queries.run("void_draft")
+_enter_to_stop_issuing = _queries.run("enter_to_stop_issuing")
+_has_uses = _queries.value("has_uses")
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -58,11 +60,12 @@ async def void(
     """
     Void an invoice of which nothing is paid: its postings are taken back, its number stays given.
 
-    A draft that a product asked for is void without a number. What is void already stays so.
+    A draft is void without a number, and never issued; what it bills of a period is not billed again. What is void already
+    stays so.
 
     Raises:
         UnknownInvoice: there is none (``invoicing.unknown_invoice``).
-        DraftOfPeriod: it is a draft that no product asked for (``invoicing.draft_of_period``).
+        DraftOfPeriod: it is a draft that prepaid units are spent on (``invoicing.draft_of_period``).
         SomethingPaid: something of it is paid or credited (``invoicing.something_paid``).
         InvoiceEnded: it is written off (``invoicing.ended``).
         GroupFailed: an account that it credits is closed (``ledger.group_failed``).
@@ -72,7 +75,7 @@ async def void(
     if head.status is InvoiceStatus.VOID:
         return Ended(invoice_id, head.printed, head.status, head.total, head.asset)
     if head.account_id is None:
-        if not head.requested:
+        if await _has_uses(connection, recorded.book_id, invoice_id):
             raise DraftOfPeriod(field="id", invoice=invoice_id)
         await _void_draft(connection, recorded.book_id, invoice_id, recorded.message_place, recorded.at, reason)
         await tell(connection, recorded, [_told_void(invoice_id, head, reason)])
@@ -130,7 +133,9 @@ async def _hold_to_void(connection: Connection, ledger: Ledger, invoice_id: uuid
     book_id = ledger.book_id
     await enter_to_decide(connection, book_id)
     head = await find_header(connection, book_id, invoice_id)
-    if head.account_id is None and head.requested:
+    if head.account_id is None and not head.requested:
+        await _enter_to_stop_issuing(connection, book_id)  # under whichever series it is issued
+    elif head.account_id is None:
         series = head.wanted_series or await find_series(connection, book_id, head.product, NumberKind.INVOICE)
         await lock_series(connection, book_id, NumberKind.INVOICE, [series])
     return await hold_invoice(connection, ledger, invoice_id)

@@ -18,7 +18,7 @@ class InvoiceEnded(TallystickError):
 
 
 class DraftOfPeriod(TallystickError):
-    """The draft {invoice} is of a period that is invoiced; it can be voided once it is issued."""
+    """The draft {invoice} has prepaid units of its period spent on it; it can be voided once it is issued."""
 
     code = "invoicing.draft_of_period"
     kind = Kind.REFUSED

@@ -51,9 +51,9 @@ def _credit_note(row: tuple[Any, ...], lines: list[CreditNoteLine], taxes: list[
     (credit_note_id, series, number, invoice_id, invoice_series, invoice_number, customer, product, asset, reference,
      total, applied, reason, issued_at) = row  # fmt: skip
     return CreditNote(
-        id=uuid.UUID(bytes=credit_note_id.bytes),
+        id=credit_note_id,
         number=printed_number(series, number),
-        invoice=uuid.UUID(bytes=invoice_id.bytes),
+        invoice=invoice_id,
         invoice_number=printed_number(invoice_series, invoice_number),
         customer=customer,
         product=product,

@@ -32,7 +32,7 @@ def _entry(row: tuple[Any, ...]) -> LifeEntry:
         amount=amount,
         outstanding=outstanding,
         number=None if series is None else printed_number(series, number),
-        transfer=None if transfer is None else uuid.UUID(bytes=transfer.bytes),
+        transfer=transfer,
         account=account,
         reason=reason,
         message=message,

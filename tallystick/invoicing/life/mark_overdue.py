@@ -7,13 +7,18 @@ from collections.abc import Sequence
 import msgspec
 
 from tallystick.db.queries import Connection, queries_beside
+from tallystick.db.retry import OrderLost
 from tallystick.invoicing.find import require_cursor
+from tallystick.invoicing.life.enter_to_decide import enter_to_decide
 from tallystick.invoicing.life.note_states import Noted, append_states, find_to_note, note_states
 from tallystick.invoicing.model import NotedState
 from tallystick.ledger.accounts import Recorded
+from tallystick.ledger.post import Ledger
+from tallystick.ledger.read_in_order import read_in_order, take_place
 
 _queries = queries_beside(__file__)
 _list_due = _queries.tuples("list_due")
+_find_owed_accounts = _queries.values("find_owed_accounts")
 _find_late = _queries.tuples("find_late")
 _note_told = _queries.run("note_told")
 
@@ -52,19 +57,30 @@ async def list_due(
     """
     await require_cursor(connection, book_id, after)
     rows = await _list_due(connection, book_id, at, after, limit + 1)
-    items = [DueInvoice(uuid.UUID(bytes=invoice_id.bytes), day) for invoice_id, day in rows[:limit]]
+    items = [DueInvoice(invoice_id, day) for invoice_id, day in rows[:limit]]
     return DuePage(items, items[-1].id if len(rows) > limit else None)
 
 
-async def mark_overdue(connection: Connection, recorded: Recorded, invoice_ids: Sequence[uuid.UUID]) -> MarkedOverdue:
+async def mark_overdue(
+    connection: Connection, ledger: Ledger, recorded: Recorded, invoice_ids: Sequence[uuid.UUID]
+) -> MarkedOverdue:
     """
     Note of those of the invoices on which something is outstanding that they are due, or were due before today.
 
-    Each is noted once; one that is paid by now, or not due yet, is left out.
+    Each is noted once, however many look at once; one that is paid by now, or not due yet, is left out.
+
+    Raises:
+        OrderLost: a transaction that is ordered later moved what is owed already; run this one again, under a later place.
     """
+    await enter_to_decide(connection, recorded.book_id)
+    place = await take_place(connection)
+    accounts = await _find_owed_accounts(connection, recorded.book_id, list(invoice_ids))
+    before = await read_in_order(connection, ledger, place, accounts)
+    if before.raised_later or before.lowered_later:
+        raise OrderLost
     await note_states(connection, recorded, invoice_ids)
     rows = await _find_late(connection, recorded.book_id, list(invoice_ids), recorded.at)
-    late = {uuid.UUID(bytes=invoice_id.bytes): (told, over) for invoice_id, told, over in rows}
+    late = {invoice_id: (told, over) for invoice_id, told, over in rows}
     found = {one.invoice_id: one for one in await find_to_note(connection, recorded.book_id, list(late))}
     overdue = [one for one in found.values() if one.outstanding and late[one.invoice_id][1]]
     due = [one for one in found.values() if one.outstanding and late[one.invoice_id] == (False, False)]

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tallystick.db.queries import Connection, queries_beside
@@ -15,6 +15,7 @@ _find_to_note = _queries.tuples("find_to_note")
 _insert_states = _queries.run("insert_states")
 _end_due = _queries.run("end_due")
 _begin_due = _queries.run("begin_due")
+_ENDED = {NotedState.PAID.value, NotedState.WRITTEN_OFF.value, NotedState.VOID.value}
 
 
 class Noting(NamedTuple):
@@ -45,16 +46,23 @@ class Noted(NamedTuple):
     outstanding: int
 
 
-async def note_states(connection: Connection, recorded: Recorded, invoice_ids: Sequence[uuid.UUID]) -> None:
+async def note_states(
+    connection: Connection,
+    recorded: Recorded,
+    invoice_ids: Sequence[uuid.UUID],
+    places: Mapping[uuid.UUID, int] | None = None,
+) -> None:
     """
     Append that invoices are partly paid, paid or open again, where the ledger says so and no fact does yet.
 
     To be called by every verb that moved money of an invoice, after its postings, in the same transaction: their
     accounts are locked by then, so that of two at once the second sees what the first has noted.
+
+    *places* are by invoice the places of the messages that moved them, where one transaction does many; None: all are of one.
     """
     found = await find_to_note(connection, recorded.book_id, invoice_ids)
     noted = [Noted(one, state, one.outstanding) for one in found if (state := next_state(one)) is not None]
-    await append_states(connection, recorded, noted)
+    await append_states(connection, recorded, noted, places=places)
 
 
 async def find_to_note(connection: Connection, book_id: int, invoice_ids: Sequence[uuid.UUID]) -> list[Noting]:
@@ -62,7 +70,7 @@ async def find_to_note(connection: Connection, book_id: int, invoice_ids: Sequen
     if not invoice_ids:
         return []
     rows = await _find_to_note(connection, book_id, list(dict.fromkeys(invoice_ids)))
-    return [Noting(uuid.UUID(bytes=row[0].bytes), *row[1:]) for row in rows]
+    return [Noting(*row) for row in rows]
 
 
 def next_state(one: Noting) -> NotedState | None:
@@ -72,9 +80,8 @@ def next_state(one: Noting) -> NotedState | None:
     A credit note alone makes no invoice partly paid; one that leaves nothing to pay makes it paid.
     """
     before = one.owed if one.noted_outstanding is None else one.noted_outstanding
-    ended = one.noted in {NotedState.PAID, NotedState.WRITTEN_OFF, NotedState.VOID}
     if one.outstanding == 0:
-        return None if ended else NotedState.PAID
+        return None if one.noted in _ENDED else NotedState.PAID
     if one.outstanding > before:
         return NotedState.REOPENED
     if one.outstanding in {before, one.owed}:
@@ -83,15 +90,21 @@ def next_state(one: Noting) -> NotedState | None:
 
 
 async def append_states(
-    connection: Connection, recorded: Recorded, noted: Sequence[Noted], reason: str | None = None
+    connection: Connection,
+    recorded: Recorded,
+    noted: Sequence[Noted],
+    reason: str | None = None,
+    places: Mapping[uuid.UUID, int] | None = None,
 ) -> None:
     """Append states, each for another invoice, see to what still has to fall due, and tell them."""
     if not noted:
         return
+    by = places or {}
+    told_by = [by.get(each.one.invoice_id, recorded.message_place) for each in noted]
     await _insert_states(
         connection,
         recorded.book_id,
-        recorded.message_place,
+        told_by,
         recorded.at,
         reason,
         [each.one.invoice_id for each in noted],
@@ -105,7 +118,7 @@ async def append_states(
     if again:
         ids, days = [one.invoice_id for one in again], [one.due_on for one in again]
         await _begin_due(connection, recorded.book_id, ids, days)
-    await tell(connection, recorded, [_told(each, reason) for each in noted])
+    await tell(connection, recorded, [_told(each, reason) for each in noted], places=told_by)
 
 
 def _told(each: Noted, reason: str | None) -> Told:
@@ -122,4 +135,4 @@ def _told(each: Noted, reason: str | None) -> Told:
     }
     if reason is not None:
         said["reason"] = reason
-    return Told(f"invoice.{each.state}", f"invoice/{one.invoice_id}", said)
+    return Told(f"invoice.{each.state.value}", f"invoice/{one.invoice_id}", said)

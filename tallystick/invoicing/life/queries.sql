@@ -12,18 +12,19 @@ ORDER BY place
 
 -- name: insert_states
 INSERT INTO invoice_state (book_id, invoice_id, state, outstanding, reason, transaction_id, message_place, at)
-SELECT $1, given.invoice_id, given.state, given.outstanding, $4, (SELECT transaction_order()), $2, $3
-FROM unnest($5::uuid[], $6::text[], $7::bigint[]) AS given (invoice_id, state, outstanding)
+SELECT $1, given.invoice_id, given.state, given.outstanding, $4, (SELECT transaction_order()), given.place, $3
+FROM unnest($2::integer[], $5::uuid[], $6::text[], $7::bigint[]) AS given (place, invoice_id, state, outstanding)
 
 -- name: end_due
 DELETE FROM invoice_due WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
 
 -- name: begin_due
-INSERT INTO invoice_due (book_id, invoice_id, due_on, told)
-SELECT $1, given.invoice_id, given.due_on,
+INSERT INTO invoice_due (book_id, invoice_id, customer_id, due_on, told)
+SELECT $1, given.invoice_id, customer_id, given.due_on,
        EXISTS (SELECT FROM invoice_state AS state
                WHERE (state.book_id, state.invoice_id, state.state) = ($1, given.invoice_id, 'due'))
 FROM unnest($2::uuid[], $3::date[]) AS given (invoice_id, due_on)
+JOIN invoice ON invoice.book_id = $1 AND invoice.invoice_id = given.invoice_id
 ON CONFLICT (book_id, invoice_id) DO NOTHING
 
 -- name: find_header
@@ -190,3 +191,14 @@ ORDER BY fact.transaction_id, fact.message_place, fact.rank, fact.place
 
 -- name: enter_to_decide
 SELECT pg_advisory_xact_lock(6, $1)
+
+-- Whoever issues invoices waits until the transaction ends.
+
+-- name: enter_to_stop_issuing
+SELECT pg_advisory_xact_lock(4, $1)
+
+-- name: has_uses
+SELECT EXISTS (SELECT FROM credit_use WHERE book_id = $1 AND invoice_id = $2)
+
+-- name: find_owed_accounts
+SELECT account_id FROM invoice_issue WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) ORDER BY account_id

@@ -124,7 +124,7 @@ def _on_their_terms(
     drafts: list[Issuable] = []
     refused: dict[uuid.UUID, TallystickError] = {}
     for one in waiting:
-        invoice_id = uuid.UUID(bytes=one.invoice_id.bytes)
+        invoice_id = one.invoice_id
         try:
             day = due_on(one.due_on, one.terms_days, one.zone, at)
         except TallystickError as error:

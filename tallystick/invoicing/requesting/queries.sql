@@ -42,23 +42,23 @@ FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::date[], $9::text
      AS given (invoice_id, product, reference, zone, due_on, series, memo, cost_rank, content)
 
 -- name: find_told
-SELECT invoice_id, product, reference, issue.series, number, customer.ref, asset.code,
+SELECT invoice_id, invoice.product, reference, issue.series, number, customer.ref, asset.code,
        total - coalesce((SELECT sum(amount) FROM invoice_tax AS tax
                          WHERE (tax.book_id, tax.invoice_id) = (invoice.book_id, invoice.invoice_id) AND NOT inclusive),
                         0)::bigint,
        total, coalesce(issue.due_on, request.due_on), issued_at
 FROM invoice
-JOIN invoice_request AS request USING (book_id, invoice_id, product)
+JOIN invoice_request AS request USING (book_id, invoice_id)
 JOIN customer USING (book_id, customer_id)
 JOIN asset USING (book_id, asset_id)
 LEFT JOIN invoice_issue AS issue USING (book_id, invoice_id)
 WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
 
 -- name: find_waiting
-SELECT invoice_id, customer_id, product, asset.code, asset_id, total, due_on, terms_days, zone, series
+SELECT invoice_id, customer_id, invoice.product, asset.code, asset_id, total, due_on, terms_days, zone, series
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (invoice_id, place)
 JOIN invoice USING (invoice_id)
-JOIN invoice_request USING (book_id, invoice_id, product)
+JOIN invoice_request USING (book_id, invoice_id)
 JOIN asset USING (book_id, asset_id)
 WHERE book_id = $1
   AND NOT EXISTS (SELECT FROM invoice_issue AS issue

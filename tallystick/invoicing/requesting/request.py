@@ -144,7 +144,7 @@ async def _find_known(
         key = (wanted.product, wanted.reference)
         if key in there:
             row = there[key]
-            invoice_id = uuid.UUID(bytes=row[3].bytes)
+            invoice_id = row[3]
             if bytes(row[2]) != one.judged.content:
                 answers.refused[place] = _taken(wanted, invoice_id, row[4:])
                 continue

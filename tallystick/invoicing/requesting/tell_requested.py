@@ -18,7 +18,7 @@ async def find_told(
     found: dict[uuid.UUID, RequestedInvoice] = {}
     for row in await _find_told(connection, book_id, list(invoice_ids)):
         invoice_id, product, reference, series, number, customer, asset, subtotal, total, day, issued_at = row
-        plain_id = uuid.UUID(bytes=invoice_id.bytes)
+        plain_id = invoice_id
         found[plain_id] = RequestedInvoice(
             id=plain_id,
             product=product,

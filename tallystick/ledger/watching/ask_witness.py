@@ -2,8 +2,9 @@
 
 import asyncio
 from dataclasses import dataclass
+from http import HTTPStatus
 
-import httpx
+import aiohttp
 
 from tallystick.errors import InvalidInput, Kind, TallystickError
 from tallystick.ledger.log.checkpoint import parse_decimal
@@ -55,7 +56,7 @@ def _parse_one(part: str) -> WitnessAddress:
 
 
 async def submit(
-    client: httpx.AsyncClient, address: WitnessAddress, submission: Submission, seconds: float = 10.0
+    client: aiohttp.ClientSession, address: WitnessAddress, submission: Submission, seconds: float = 10.0
 ) -> list[Cosignature]:
     """
     Submit a checkpoint and return the witness's cosignatures of it, verified: one at least.
@@ -72,26 +73,26 @@ async def submit(
     try:
         async with (
             asyncio.timeout(seconds),
-            client.stream("POST", f"{address.url}/add-checkpoint", content=bytes(submission)) as answer,
+            client.post(f"{address.url}/add-checkpoint", data=bytes(submission), allow_redirects=False) as answer,
         ):
             body = await _read(answer)
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+    except (aiohttp.ClientError, OSError, ValueError) as error:
         raise WitnessUnreachable(witness=name, reason=type(error).__name__) from error
-    match answer.status_code:
-        case httpx.codes.OK:
+    match answer.status:
+        case HTTPStatus.OK:
             return take_cosignatures(submission.checkpoint, body, address.witness)
-        case httpx.codes.CONFLICT:
+        case HTTPStatus.CONFLICT:
             raise StaleSize(_size_in(body, name))
-        case status if httpx.codes.BAD_REQUEST <= status < httpx.codes.INTERNAL_SERVER_ERROR:
+        case status if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise WitnessRefused(witness=name, reason=f"HTTP {status}")
         case status:
             raise WitnessUnreachable(witness=name, reason=f"HTTP {status}")
 
 
-async def _read(answer: httpx.Response) -> bytes:
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
     """Read the answer, as much of it as one can have."""
     body = bytearray()
-    async for part in answer.aiter_bytes():
+    async for part in answer.content.iter_any():
         body += part
         if len(body) > _MOST_ANSWER_BYTES:
             break

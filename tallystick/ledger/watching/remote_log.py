@@ -3,10 +3,11 @@
 import asyncio
 import re
 from collections.abc import Iterable
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
-import httpx
+import aiohttp
 import msgspec
 
 from tallystick.errors import Kind, TallystickError
@@ -59,7 +60,7 @@ class RemoteLog:
         """The address without a name and password that may be in it."""
         self._pause = pause
         self._turn = asyncio.Semaphore(_MOST_AT_ONCE)
-        self._http = httpx.AsyncClient(headers=headers, timeout=seconds, trust_env=trust_env)
+        self._http = aiohttp.ClientSession(headers=headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=trust_env)
 
     async def __aenter__(self) -> Self:
         """Return itself."""
@@ -69,7 +70,7 @@ class RemoteLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._http.close()
 
     async def read_checkpoint(self) -> bytes | None:
         """
@@ -79,9 +80,9 @@ class RemoteLog:
             LogUnreachable: there is no answer, or none of use (``log.unreachable``).
         """
         status, body = await self._get("checkpoint", _MOST_CHECKPOINT_BYTES)
-        if status == httpx.codes.NOT_FOUND and _code_of(body) == _EMPTY_LOG:
+        if status == HTTPStatus.NOT_FOUND and _code_of(body) == _EMPTY_LOG:
             return None
-        if status != httpx.codes.OK:
+        if status != HTTPStatus.OK:
             raise LogUnreachable(reason=_refusal(status, body))
         return body
 
@@ -132,9 +133,9 @@ class RemoteLog:
             if attempt:
                 await asyncio.sleep(self._pause * attempt)
             status, body = await self._get(path, most_bytes)
-            if status == httpx.codes.OK:
+            if status == HTTPStatus.OK:
                 return body
-            if status not in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
+            if status not in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
                 raise LogUnreachable(reason=_refusal(status, body))
         return None
 
@@ -144,15 +145,15 @@ class RemoteLog:
             async with (
                 asyncio.timeout(self._seconds),  # for all of it: one byte now and then is no answer either
                 self._turn,
-                self._http.stream("GET", f"{self.url}/{path}") as answer,
+                self._http.get(f"{self.url}/{path}", allow_redirects=False) as answer,
             ):
                 body = bytearray()
-                async for part in answer.aiter_bytes():
+                async for part in answer.content.iter_any():
                     body += part
                     if len(body) > max(most_bytes, _MOST_CHECKPOINT_BYTES):
                         raise LogUnreachable(reason=f"{path} has no end")
-                return answer.status_code, bytes(body)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+                return answer.status, bytes(body)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise LogUnreachable(reason=str(error) or type(error).__name__) from error
 
 

@@ -5,7 +5,9 @@ The mapping is closed, and leans to one side: whatever is not surely a refusal i
 because taking a refusal for unknown costs one more question, and the reverse costs a customer's money.
 """
 
-import httpx
+from typing import Final
+
+import aiohttp
 
 from tallystick.payments.providers.protocol import ProviderRefused, ProviderUnreachable
 
@@ -17,6 +19,9 @@ NOT_ABOUT_THE_PAYMENT = frozenset({401, 403, 407, 408, 409, 425, 429})
 
 LONGEST_REASON = 200
 """How many characters of a provider's reason we pass on."""
+
+NO_ANSWER: Final = (aiohttp.ClientError, OSError, ValueError)
+"""Whatever an exchange over aiohttp may end with instead of an answer; TimeoutError is an OSError."""
 
 
 def failure_of_status(status: int, reason: str | None) -> ProviderUnreachable | ProviderRefused | None:
@@ -33,7 +38,7 @@ def failure_of_status(status: int, reason: str | None) -> ProviderUnreachable | 
     return ProviderUnreachable(cause=f"HTTP {status}")
 
 
-def failure_of_exception(lost: httpx.HTTPError | TimeoutError) -> ProviderUnreachable:
+def failure_of_exception(lost: Exception) -> ProviderUnreachable:
     """
     Say that the exchange ended without an answer.
 

@@ -45,6 +45,26 @@ class PaymentStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PAYMENT_STATUS_SUBMITTED: _ClassVar[PaymentStatus]
     PAYMENT_STATUS_SETTLED: _ClassVar[PaymentStatus]
     PAYMENT_STATUS_FAILED: _ClassVar[PaymentStatus]
+
+class NextAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NEXT_ACTION_UNSPECIFIED: _ClassVar[NextAction]
+    NEXT_ACTION_AUTHENTICATE: _ClassVar[NextAction]
+    NEXT_ACTION_WAIT: _ClassVar[NextAction]
+
+class TakeFrom(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TAKE_FROM_UNSPECIFIED: _ClassVar[TakeFrom]
+    TAKE_FROM_UNALLOCATED: _ClassVar[TakeFrom]
+    TAKE_FROM_INVOICE: _ClassVar[TakeFrom]
+
+class RefundStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REFUND_STATUS_UNSPECIFIED: _ClassVar[RefundStatus]
+    REFUND_STATUS_REQUESTED: _ClassVar[RefundStatus]
+    REFUND_STATUS_PENDING: _ClassVar[RefundStatus]
+    REFUND_STATUS_SUCCEEDED: _ClassVar[RefundStatus]
+    REFUND_STATUS_FAILED: _ClassVar[RefundStatus]
 INVOICE_STATUS_UNSPECIFIED: InvoiceStatus
 INVOICE_STATUS_DRAFT: InvoiceStatus
 INVOICE_STATUS_ISSUED: InvoiceStatus
@@ -68,6 +88,17 @@ PAYMENT_STATUS_OPENED: PaymentStatus
 PAYMENT_STATUS_SUBMITTED: PaymentStatus
 PAYMENT_STATUS_SETTLED: PaymentStatus
 PAYMENT_STATUS_FAILED: PaymentStatus
+NEXT_ACTION_UNSPECIFIED: NextAction
+NEXT_ACTION_AUTHENTICATE: NextAction
+NEXT_ACTION_WAIT: NextAction
+TAKE_FROM_UNSPECIFIED: TakeFrom
+TAKE_FROM_UNALLOCATED: TakeFrom
+TAKE_FROM_INVOICE: TakeFrom
+REFUND_STATUS_UNSPECIFIED: RefundStatus
+REFUND_STATUS_REQUESTED: RefundStatus
+REFUND_STATUS_PENDING: RefundStatus
+REFUND_STATUS_SUCCEEDED: RefundStatus
+REFUND_STATUS_FAILED: RefundStatus
 
 class InvoiceRequest(_message.Message):
     __slots__ = ("product", "reference", "customer", "asset", "lines", "due_on", "terms_days", "zone", "issue", "memo", "cost_rank", "series")
@@ -631,7 +662,7 @@ class Placed(_message.Message):
     def __init__(self, invoice: _Optional[str] = ..., number: _Optional[str] = ..., product: _Optional[str] = ..., due_on: _Optional[str] = ..., outstanding: _Optional[int] = ..., amount: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
 
 class StartPaymentRequest(_message.Message):
-    __slots__ = ("book", "message_id", "dry_run", "user", "email", "timestamp", "payment_type", "invoice_id", "amount")
+    __slots__ = ("book", "message_id", "dry_run", "user", "email", "timestamp", "payment_type", "invoice_id", "amount", "provider")
     BOOK_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
@@ -641,6 +672,7 @@ class StartPaymentRequest(_message.Message):
     PAYMENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     INVOICE_ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
     book: str
     message_id: str
     dry_run: bool
@@ -650,7 +682,8 @@ class StartPaymentRequest(_message.Message):
     payment_type: PaymentType
     invoice_id: str
     amount: int
-    def __init__(self, book: _Optional[str] = ..., message_id: _Optional[str] = ..., dry_run: _Optional[bool] = ..., user: _Optional[str] = ..., email: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payment_type: _Optional[_Union[PaymentType, str]] = ..., invoice_id: _Optional[str] = ..., amount: _Optional[int] = ...) -> None: ...
+    provider: str
+    def __init__(self, book: _Optional[str] = ..., message_id: _Optional[str] = ..., dry_run: _Optional[bool] = ..., user: _Optional[str] = ..., email: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payment_type: _Optional[_Union[PaymentType, str]] = ..., invoice_id: _Optional[str] = ..., amount: _Optional[int] = ..., provider: _Optional[str] = ...) -> None: ...
 
 class PostPaymentRequest(_message.Message):
     __slots__ = ("book", "message_id", "dry_run", "user", "email", "timestamp", "payment_type", "transaction_id", "amount")
@@ -683,7 +716,7 @@ class GetPaymentRequest(_message.Message):
     def __init__(self, book: _Optional[str] = ..., payment_id: _Optional[str] = ...) -> None: ...
 
 class Payment(_message.Message):
-    __slots__ = ("payment_id", "status", "transaction_id", "token", "amount", "asset", "invoice_id", "receipt_id", "reason")
+    __slots__ = ("payment_id", "status", "transaction_id", "token", "amount", "asset", "invoice_id", "receipt_id", "reason", "next_action", "action_url")
     PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -693,6 +726,8 @@ class Payment(_message.Message):
     INVOICE_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    NEXT_ACTION_FIELD_NUMBER: _ClassVar[int]
+    ACTION_URL_FIELD_NUMBER: _ClassVar[int]
     payment_id: str
     status: PaymentStatus
     transaction_id: str
@@ -702,7 +737,69 @@ class Payment(_message.Message):
     invoice_id: str
     receipt_id: str
     reason: str
-    def __init__(self, payment_id: _Optional[str] = ..., status: _Optional[_Union[PaymentStatus, str]] = ..., transaction_id: _Optional[str] = ..., token: _Optional[str] = ..., amount: _Optional[int] = ..., asset: _Optional[str] = ..., invoice_id: _Optional[str] = ..., receipt_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    next_action: NextAction
+    action_url: str
+    def __init__(self, payment_id: _Optional[str] = ..., status: _Optional[_Union[PaymentStatus, str]] = ..., transaction_id: _Optional[str] = ..., token: _Optional[str] = ..., amount: _Optional[int] = ..., asset: _Optional[str] = ..., invoice_id: _Optional[str] = ..., receipt_id: _Optional[str] = ..., reason: _Optional[str] = ..., next_action: _Optional[_Union[NextAction, str]] = ..., action_url: _Optional[str] = ...) -> None: ...
+
+class RefundPaymentRequest(_message.Message):
+    __slots__ = ("book", "message_id", "dry_run", "payment_id", "reason", "amount", "take_from")
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    TAKE_FROM_FIELD_NUMBER: _ClassVar[int]
+    book: str
+    message_id: str
+    dry_run: bool
+    payment_id: str
+    reason: str
+    amount: int
+    take_from: TakeFrom
+    def __init__(self, book: _Optional[str] = ..., message_id: _Optional[str] = ..., dry_run: _Optional[bool] = ..., payment_id: _Optional[str] = ..., reason: _Optional[str] = ..., amount: _Optional[int] = ..., take_from: _Optional[_Union[TakeFrom, str]] = ...) -> None: ...
+
+class GetRefundRequest(_message.Message):
+    __slots__ = ("book", "refund_id")
+    BOOK_FIELD_NUMBER: _ClassVar[int]
+    REFUND_ID_FIELD_NUMBER: _ClassVar[int]
+    book: str
+    refund_id: str
+    def __init__(self, book: _Optional[str] = ..., refund_id: _Optional[str] = ...) -> None: ...
+
+class Refund(_message.Message):
+    __slots__ = ("refund_id", "payment_id", "invoice_id", "customer", "provider", "transaction_id", "amount", "asset", "take_from", "reason", "status", "provider_refund_id", "failure", "requested_at", "ended_at")
+    REFUND_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    INVOICE_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    ASSET_FIELD_NUMBER: _ClassVar[int]
+    TAKE_FROM_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_REFUND_ID_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    refund_id: str
+    payment_id: str
+    invoice_id: str
+    customer: str
+    provider: str
+    transaction_id: str
+    amount: int
+    asset: str
+    take_from: TakeFrom
+    reason: str
+    status: RefundStatus
+    provider_refund_id: str
+    failure: str
+    requested_at: _timestamp_pb2.Timestamp
+    ended_at: _timestamp_pb2.Timestamp
+    def __init__(self, refund_id: _Optional[str] = ..., payment_id: _Optional[str] = ..., invoice_id: _Optional[str] = ..., customer: _Optional[str] = ..., provider: _Optional[str] = ..., transaction_id: _Optional[str] = ..., amount: _Optional[int] = ..., asset: _Optional[str] = ..., take_from: _Optional[_Union[TakeFrom, str]] = ..., reason: _Optional[str] = ..., status: _Optional[_Union[RefundStatus, str]] = ..., provider_refund_id: _Optional[str] = ..., failure: _Optional[str] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetReceiptRequest(_message.Message):
     __slots__ = ("book", "receipt_id")

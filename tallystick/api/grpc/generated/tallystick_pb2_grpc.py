@@ -508,6 +508,16 @@ class PaymentsStub:
                 request_serializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.GetPaymentRequest.SerializeToString,
                 response_deserializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.Payment.FromString,
                 _registered_method=True)
+        self.RefundPayment = channel.unary_unary(
+                '/tallystick.v1.Payments/RefundPayment',
+                request_serializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.RefundPaymentRequest.SerializeToString,
+                response_deserializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.Refund.FromString,
+                _registered_method=True)
+        self.GetRefund = channel.unary_unary(
+                '/tallystick.v1.Payments/GetRefund',
+                request_serializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.GetRefundRequest.SerializeToString,
+                response_deserializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.Refund.FromString,
+                _registered_method=True)
 
 
 class PaymentsServicer:
@@ -534,6 +544,19 @@ class PaymentsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RefundPayment(self, request, context):
+        """Gives money of a settled payment back through its provider, once, and never more than was taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRefund(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -551,6 +574,16 @@ def add_PaymentsServicer_to_server(servicer, server):
                     servicer.GetPayment,
                     request_deserializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.GetPaymentRequest.FromString,
                     response_serializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.Payment.SerializeToString,
+            ),
+            'RefundPayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundPayment,
+                    request_deserializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.RefundPaymentRequest.FromString,
+                    response_serializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.Refund.SerializeToString,
+            ),
+            'GetRefund': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRefund,
+                    request_deserializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.GetRefundRequest.FromString,
+                    response_serializer=tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.Refund.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -635,6 +668,60 @@ class Payments:
             '/tallystick.v1.Payments/GetPayment',
             tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.GetPaymentRequest.SerializeToString,
             tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.Payment.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundPayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.Payments/RefundPayment',
+            tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.RefundPaymentRequest.SerializeToString,
+            tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.Refund.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRefund(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tallystick.v1.Payments/GetRefund',
+            tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.GetRefundRequest.SerializeToString,
+            tallystick_dot_api_dot_grpc_dot_generated_dot_tallystick__pb2.Refund.FromString,
             options,
             channel_credentials,
             insecure,

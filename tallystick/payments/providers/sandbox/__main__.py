@@ -38,6 +38,8 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, required=True, help="the file that remembers every transaction")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--hang-seconds", type=int, default=60, help="how long an ordered timeout hangs")
+    parser.add_argument("--seed", type=int, default=0, help="decides, with --rates, what happens by itself")
+    parser.add_argument("--rates", type=Path, help="a JSON file that says how often what happens by itself")
     parser.add_argument("--parent", type=int, help="the id of the process to die with")
     return parser.parse_args()
 
@@ -64,18 +66,24 @@ def main() -> None:
     # Late, so that a parent's death is watched for before the slow part of starting.
     import uvloop  # noqa: PLC0415 - see above
 
-    from tallystick.payments.providers.sandbox.app import build  # noqa: PLC0415 - see above
-    from tallystick.payments.providers.sandbox.server import serve  # noqa: PLC0415 - see above
+    from tallystick.payments.providers.sandbox.plan import Plan, RatesUnusable, read_rates  # noqa: PLC0415 - see above
+    from tallystick.payments.providers.sandbox.server import run  # noqa: PLC0415 - see above
     from tallystick.payments.providers.sandbox.state_file import StateFile, StateUnusable  # noqa: PLC0415 - see above
 
     listener = listen(arguments.port)
-    try:
-        app = build(StateFile(arguments.state), secret, arguments.hang_seconds)
-    except StateUnusable as unusable:
-        raise SystemExit(str(unusable)) from unusable
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(app, listener, lambda: print(json.dumps({"listening": url}), flush=True)))
+    try:
+        plan = Plan(arguments.seed, None if arguments.rates is None else read_rates(arguments.rates))
+        state = StateFile(arguments.state)
+        serving = run(state, plan, secret, arguments.hang_seconds, listener, lambda: _announce(url))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serving)
+    except (StateUnusable, RatesUnusable) as unusable:
+        raise SystemExit(str(unusable)) from unusable
+
+
+def _announce(url: str) -> None:
+    print(json.dumps({"listening": url}), flush=True)
 
 
 if __name__ == "__main__":

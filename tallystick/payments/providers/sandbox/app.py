@@ -1,185 +1,260 @@
-"""The sandbox's HTTP interface: who is it, which failure waits, what happens, is it on disk; then the answer."""
+"""The sandbox's own HTTP interface: which request is it, what is asked; the desk does the rest."""
 
-import asyncio
-import hmac
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tallystick.payments.providers.protocol import CreateRequest, ProviderTransaction
-from tallystick.payments.providers.sandbox.faults import FaultKind, FaultOrder, Faults, Way
-from tallystick.payments.providers.sandbox.register import Call, CaptureRequest, Refusal, Register
-from tallystick.payments.providers.sandbox.state_file import StateFile
-
-LARGEST_BODY = 64 * 1024
-"""In bytes; the largest request has under 2 KiB."""
+from tallystick.payments.providers.protocol import CreateRequest, RefundRequest
+from tallystick.payments.providers.sandbox.change import Call, CaptureRequest, Refusal
+from tallystick.payments.providers.sandbox.customer_page import PATH, show_customer_page
+from tallystick.payments.providers.sandbox.desk import Desk, Lost
+from tallystick.payments.providers.sandbox.exchange import Exchange, behind_secret
+from tallystick.payments.providers.sandbox.faults import FaultOrder
+from tallystick.payments.providers.sandbox.orders import Decision, DisputeOrder, LineOrder, PayoutOrder
+from tallystick.payments.providers.sandbox.send_webhooks import Endpoint, Sender
 
 LONGEST_KEY = 255
-
-DROP_CONNECTION = "tallystick.drop_connection"
-"""The extension of the ASGI scope whose ``now`` cuts the connection; the server supplies it."""
-
-_Body = TypeVar("_Body")
+_PARTS: Final = 5
+"""Of a path: nothing before the first slash, the version, what it is about, which of them, and what to do with it."""
 
 
-class Sandbox:
-    """The handlers, one for each thing that can be asked."""
+_CREATE = msgspec.json.Decoder(CreateRequest)
+_CAPTURE = msgspec.json.Decoder(CaptureRequest)
+_REFUND = msgspec.json.Decoder(RefundRequest)
+_DECISION = msgspec.json.Decoder(Decision)
+_DISPUTE = msgspec.json.Decoder(DisputeOrder)
+_PAYOUT = msgspec.json.Decoder(PayoutOrder)
+_LINE = msgspec.json.Decoder(LineOrder)
+_FAULTS = msgspec.json.Decoder(FaultOrder)
+_ENDPOINT = msgspec.json.Decoder(Endpoint)
 
-    def __init__(self, state: StateFile, hang_seconds: float) -> None:
-        """Continue from what *state* holds; a timeout that was ordered hangs for *hang_seconds*, then answers 504."""
-        self._state = state
-        self._register = Register(state.replay())
-        self._faults = Faults()
+Handler = Callable[[Exchange, str], Awaitable[object]]
+
+
+class Native:
+    """The handlers, one for each thing that can be asked; each returns what is answered."""
+
+    def __init__(self, desk: Desk, sender: Sender, hang_seconds: float) -> None:
+        """Ask *desk*; a timeout that was ordered hangs for *hang_seconds*, then answers 504."""
+        self._desk = desk
+        self._register = desk.register
+        self._sender = sender
         self._hang_seconds = hang_seconds
+        self._handlers: Mapping[tuple[str, str, bool, str], Handler] = {
+            ("POST", "transactions", False, ""): self._create,
+            ("GET", "transactions", False, ""): self._find_all,
+            ("GET", "transactions", True, ""): self._find,
+            ("POST", "transactions", True, "capture"): self._capture,
+            ("POST", "transactions", True, "cancel"): self._cancel,
+            ("POST", "transactions", True, "authenticate"): self._authenticate,
+            ("POST", "transactions", True, "complete"): self._complete,
+            ("POST", "refunds", False, ""): self._refund,
+            ("GET", "refunds", False, ""): self._find_refund,
+            ("POST", "refunds", True, "decide"): self._decide_refund,
+            ("POST", "disputes", False, ""): self._open_dispute,
+            ("GET", "disputes", True, ""): self._find_dispute,
+            ("POST", "disputes", True, "decide"): self._decide_dispute,
+            ("POST", "payouts", False, ""): self._pay_out,
+            ("GET", "payouts", False, ""): self._list_payouts,
+            ("GET", "payouts", True, ""): self._read_payout,
+            ("POST", "payouts", True, "fail"): self._fail_payout,
+            ("POST", "fees", False, ""): self._charge_fee,
+            ("POST", "adjustments", False, ""): self._adjust,
+            ("GET", "holdings", False, ""): self._hold,
+            ("POST", "faults", False, ""): self._order_faults,
+            ("DELETE", "faults", False, ""): self._forget_faults,
+            ("POST", "webhook_endpoint", False, ""): self._set_endpoint,
+            ("DELETE", "webhook_endpoint", False, ""): self._forget_endpoint,
+        }
 
-    async def create(self, request: Request) -> Response:
-        """Open a transaction."""
-        key, order = _key(request), await _body(request, CreateRequest)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        exchange = Exchange(scope, receive, send)
+        what, which, verb = (*exchange.path.split("/", _PARTS - 1)[2:], "", "", "")[:3]
+        handler = self._handlers.get((exchange.method, what, which != "", verb))
+        if handler is None or not exchange.path.startswith("/v1/"):
+            await exchange.answer(404, {"error": "no such address"})
+            return
+        try:
+            answer = await handler(exchange, which)
+        except Refusal as refusal:
+            await exchange.answer(refusal.status, {"reason": refusal.reason})
+        except Lost as lost:
+            await exchange.lose(lost.way, self._hang_seconds)
+        else:
+            await exchange.answer(200, answer)
 
-        def act(*, decline: bool) -> ProviderTransaction:
-            transaction, changed = self._register.create(key, order, decline=decline)
-            return self._kept(Call.CREATE, key, transaction, changed=changed)
+    async def _create(self, exchange: Exchange, _: str) -> object:
+        key, order = _key(exchange), await exchange.read(_CREATE)
+        return await self._desk.answer(
+            Call.CREATE, order.reference, lambda fate: self._register.create(key, order, fate)
+        )
 
-        return await self._answer(Call.CREATE, request, act)
+    async def _capture(self, exchange: Exchange, which: str) -> object:
+        key, order = _key(exchange), await exchange.read(_CAPTURE)
+        reference = self._desk.reference_of(which)
+        return await self._desk.answer(
+            Call.CAPTURE, reference, lambda fate: self._register.capture(key, which, order, fate)
+        )
 
-    async def capture(self, request: Request) -> Response:
-        """Take the money of a transaction."""
-        key, order = _key(request), await _body(request, CaptureRequest)
-        transaction_id = request.path_params["id"]
+    async def _cancel(self, _: Exchange, which: str) -> object:
+        reference = self._desk.reference_of(which)
+        return await self._desk.answer(Call.CANCEL, reference, lambda _: self._register.cancel(which))
 
-        def act(*, decline: bool) -> ProviderTransaction:
-            transaction, changed = self._register.capture(key, transaction_id, order, decline=decline)
-            return self._kept(Call.CAPTURE, key, transaction, changed=changed)
+    async def _find(self, _: Exchange, which: str) -> object:
+        reference = self._desk.reference_of(which)
+        return await self._desk.answer(Call.FIND, reference, lambda _: self._register.find(which))
 
-        return await self._answer(Call.CAPTURE, request, act)
-
-    async def find(self, request: Request) -> Response:
-        """Return a transaction."""
-        return await self._answer(Call.FIND, request, lambda **_: self._register.find(request.path_params["id"]))
-
-    async def find_all(self, request: Request) -> Response:
+    async def _find_all(self, exchange: Exchange, _: str) -> object:
         """Return the transaction of one reference, or all of them with what was captured in all."""
-        reference = request.query_params.get("reference")
+        reference = exchange.query("reference")
         if reference is None:
             everything = list(self._register.transactions.values())
-            response = _json(200, {"transactions": everything, "captured": self._register.captured()})
-            await self._state.durable()
-            return response
+            await self._desk.durable()
+            return {"transactions": everything, "captured": self._register.captured()}
+        found = await self._desk.answer(Call.FIND, reference, lambda _: self._register.find_by_reference(reference))
+        return {"transactions": [] if found is None else [found]}
 
-        def act(*, decline: bool) -> object:  # noqa: ARG001 - a look-up cannot be declined
-            found = self._register.find_by_reference(reference)
-            return {"transactions": [] if found is None else [found]}
+    async def _authenticate(self, exchange: Exchange, which: str) -> object:
+        succeeded = (await exchange.read(_DECISION)).succeeded
+        return await self._desk.answer(
+            Call.AUTHENTICATE, which, lambda _: self._register.authenticate(which, succeeded=succeeded)
+        )
 
-        return await self._answer(Call.FIND, request, act)
+    async def _complete(self, exchange: Exchange, which: str) -> object:
+        succeeded = (await exchange.read(_DECISION)).succeeded
+        return await self._desk.answer(
+            Call.COMPLETE, which, lambda _: self._register.complete(which, succeeded=succeeded)
+        )
 
-    async def order_faults(self, request: Request) -> Response:
-        """Queue failures."""
-        order = await _body(request, FaultOrder)
-        self._faults.queue(order.faults)
-        return _json(200, {"queued": len(order.faults)})
+    async def _refund(self, exchange: Exchange, _: str) -> object:
+        key, order = _key(exchange), await exchange.read(_REFUND)
+        return await self._desk.answer(
+            Call.REFUND, order.reference, lambda fate: self._register.refund(key, order, fate)
+        )
 
-    async def forget_faults(self, _request: Request) -> Response:
-        """Drop the failures that wait."""
-        self._faults.forget()
-        return _json(200, {"queued": 0})
+    async def _find_refund(self, exchange: Exchange, _: str) -> object:
+        transaction_id, reference = exchange.query("transaction_id"), exchange.query("reference")
+        if transaction_id is None or reference is None:
+            raise Refusal(422, "transaction_id and reference are both needed")
+        found = await self._desk.answer(
+            Call.FIND_REFUND, reference, lambda _: self._register.find_refund(transaction_id, reference)
+        )
+        return {"refunds": [] if found is None else [found]}
 
-    async def _answer(self, call: Call, request: Request, act: Callable[..., object]) -> Response:
-        fault = self._faults.take(call)
-        if fault is not None and (way := fault.lost_before):
-            return await self._lose(request, way)
-        try:
-            response = _json(200, act(decline=fault is FaultKind.DECLINE))
-        except Refusal as refusal:
-            response = refused(request, refusal)
-        # Look-ups and repeated answers wait too: none may tell of a change that a power cut would take back.
-        await self._state.durable()
-        if fault is not None and (way := fault.lost_after):
-            return await self._lose(request, way)
-        return response
+    async def _decide_refund(self, exchange: Exchange, which: str) -> object:
+        succeeded = (await exchange.read(_DECISION)).succeeded
+        return await self._desk.answer(
+            Call.DECIDE_REFUND, which, lambda _: self._register.decide_refund(which, succeeded=succeeded)
+        )
 
-    def _kept(self, call: Call, key: str, transaction: ProviderTransaction, *, changed: bool) -> ProviderTransaction:
-        if changed:
-            self._state.append(self._register.change_under(call, key))
-        return transaction
+    async def _open_dispute(self, exchange: Exchange, _: str) -> object:
+        order = await exchange.read(_DISPUTE)
+        return await self._desk.answer(
+            Call.OPEN_DISPUTE,
+            order.transaction_id,
+            lambda _: self._register.open_dispute(order.transaction_id, order.amount, order.reason),
+        )
 
-    async def _lose(self, request: Request, way: Way) -> Response:
-        if way is Way.ERROR:
-            return _json(500, {"reason": "ordered_error"})
-        if way is Way.DROP:
-            request.scope["extensions"][DROP_CONNECTION]["now"]()
-        try:
-            await asyncio.wait_for(_hung_up(request), self._hang_seconds)
-        except TimeoutError:
-            return _json(504, {"reason": "ordered_timeout"})
-        return Response(status_code=499)
+    async def _find_dispute(self, _: Exchange, which: str) -> object:
+        return await self._desk.answer(Call.FIND_DISPUTE, which, lambda _: self._register.find_dispute(which))
+
+    async def _decide_dispute(self, exchange: Exchange, which: str) -> object:
+        won = (await exchange.read(_DECISION)).succeeded
+        return await self._desk.answer(
+            Call.DECIDE_DISPUTE, which, lambda _: self._register.decide_dispute(which, won=won)
+        )
+
+    async def _pay_out(self, exchange: Exchange, _: str) -> object:
+        order = await exchange.read(_PAYOUT)
+        return await self._desk.answer(
+            Call.PAY_OUT, order.currency, lambda _: self._register.pay_out(order.currency, order.flaw)
+        )
+
+    async def _list_payouts(self, exchange: Exchange, _: str) -> object:
+        after = exchange.query("after")
+        found = await self._desk.answer(Call.LIST_PAYOUTS, after or "", lambda _: self._register.list_payouts(after))
+        return {"payouts": found}
+
+    async def _read_payout(self, _: Exchange, which: str) -> object:
+        payout, lines = await self._desk.answer(Call.READ_PAYOUT, which, lambda _: self._register.read_payout(which))
+        return {"payout": payout, "lines": lines}
+
+    async def _fail_payout(self, _: Exchange, which: str) -> object:
+        return await self._desk.answer(Call.FAIL_PAYOUT, which, lambda _: self._register.fail_payout(which))
+
+    async def _charge_fee(self, exchange: Exchange, _: str) -> object:
+        order = await exchange.read(_LINE)
+        return await self._desk.answer(
+            Call.CHARGE_FEE,
+            order.currency,
+            lambda _: self._register.charge_fee(order.amount, order.currency, order.description),
+        )
+
+    async def _adjust(self, exchange: Exchange, _: str) -> object:
+        order = await exchange.read(_LINE)
+        return await self._desk.answer(
+            Call.ADJUST,
+            order.currency,
+            lambda _: self._register.adjust(order.amount, order.currency, order.description),
+        )
+
+    async def _hold(self, _: Exchange, __: str) -> object:
+        """Return everything there is."""
+        register = self._register
+        await self._desk.durable()
+        return {
+            "transactions": list(register.transactions.values()),
+            "refunds": list(register.refunds.values()),
+            "disputes": list(register.disputes.values()),
+            "payouts": list(register.payouts.values()),
+            "captured": register.captured(),
+            "owed": register.balance.owed(),
+        }
+
+    async def _order_faults(self, exchange: Exchange, _: str) -> object:
+        order = await exchange.read(_FAULTS)
+        self._desk.faults.queue(order.faults)
+        self._desk.faults.queue_twists(order.webhooks)
+        return {"queued": len(order.faults) + len(order.webhooks)}
+
+    async def _forget_faults(self, _: Exchange, __: str) -> object:
+        self._desk.faults.forget()
+        return {"queued": 0}
+
+    async def _set_endpoint(self, exchange: Exchange, _: str) -> object:
+        endpoint = await exchange.read(_ENDPOINT)
+        self._sender.set_endpoint(endpoint)
+        return {"url": endpoint.url}
+
+    async def _forget_endpoint(self, _: Exchange, __: str) -> object:
+        self._sender.set_endpoint(None)
+        return {"url": None}
 
 
-def build(state: StateFile, secret: str, hang_seconds: float) -> ASGIApp:
-    """Put the sandbox together behind *secret*."""
-    sandbox = Sandbox(state, hang_seconds)
-    routes = [
-        Route("/v1/transactions", sandbox.create, methods=["POST"]),
-        Route("/v1/transactions", sandbox.find_all, methods=["GET"]),
-        Route("/v1/transactions/{id}", sandbox.find, methods=["GET"]),
-        Route("/v1/transactions/{id}/capture", sandbox.capture, methods=["POST"]),
-        Route("/v1/faults", sandbox.order_faults, methods=["POST"]),
-        Route("/v1/faults", sandbox.forget_faults, methods=["DELETE"]),
-    ]
-    return _behind_secret(Starlette(routes=routes, exception_handlers={Refusal: refused}), secret)
+def build(desk: Desk, sender: Sender, secret: str, hang_seconds: float, faces: Mapping[str, ASGIApp]) -> ASGIApp:
+    """
+    Put the sandbox together: its own interface behind *secret*, the customers' page, and *faces* by their path.
+
+    A face sees its requests as they came, its path included, and asks for its secret in its own way.
+    """
+    native = behind_secret(Native(desk, sender, hang_seconds), secret)
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path.startswith(PATH):
+            await show_customer_page(desk, Exchange(scope, receive, send))
+            return
+        face = faces.get(path[1:].partition("/")[0])
+        await (face or native)(scope, receive, send)
+
+    return dispatch
 
 
-def refused(_request: Request, refusal: Exception) -> Response:
-    """Word a refusal as an answer."""
-    if not isinstance(refusal, Refusal):
-        raise refusal
-    return _json(refusal.status, {"reason": refusal.reason})
-
-
-def _behind_secret(app: ASGIApp, secret: str) -> ASGIApp:
-    expected = b"Bearer " + secret.encode()
-
-    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            shown = dict(scope["headers"]).get(b"authorization", b"")
-            if not hmac.compare_digest(shown, expected):
-                await _json(401, {"reason": "secret_not_accepted"})(scope, receive, send)
-                return
-        await app(scope, receive, send)
-
-    return guarded
-
-
-def _key(request: Request) -> str:
-    key = request.headers.get("idempotency-key", "")
+def _key(exchange: Exchange) -> str:
+    key = exchange.header(b"idempotency-key").decode("latin-1")
     if not 0 < len(key) <= LONGEST_KEY:
         raise Refusal(400, f"Idempotency-Key must have 1 to {LONGEST_KEY} characters")
     return key
-
-
-async def _body(request: Request, kind: type[_Body]) -> _Body:
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > LARGEST_BODY:
-            raise Refusal(413, f"the body is larger than {LARGEST_BODY} bytes")
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except msgspec.ValidationError as wrong:
-        raise Refusal(422, str(wrong)) from wrong
-    except (msgspec.DecodeError, UnicodeDecodeError) as unreadable:
-        raise Refusal(400, f"the body is not JSON: {unreadable}") from unreadable
-
-
-async def _hung_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _json(status: int, content: object) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from tallystick.errors import Kind, TallystickError
+from tallystick.payments.providers.sandbox.door import Door, leave_door, take_door_away
 
 START_SECONDS = 20
 STOP_SECONDS = 5
@@ -30,6 +31,14 @@ class _Listening(msgspec.Struct):
     listening: str
 
 
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """What happens in a sandbox by itself: a seed, and a file of rates."""
+
+    seed: int
+    rates: Path
+
+
 @dataclass(slots=True)
 class SandboxProcess:
     """A sandbox that serves."""
@@ -38,6 +47,7 @@ class SandboxProcess:
     process: asyncio.subprocess.Process
     _state: Path
     _secret: str = field(repr=False)
+    _plan: PlanFile | None = None
 
     async def keep_alive(self) -> None:
         """
@@ -51,10 +61,11 @@ class SandboxProcess:
             await asyncio.sleep(_RESTART_PAUSE_SECONDS)
             _log.warning("the sandbox ended and is started again", status=status)
             with contextlib.suppress(SandboxNotStarted):  # it says why itself, and is tried again
-                self.process = (await start(self._state, self._secret, port)).process
+                self.process = (await start(self._state, self._secret, port, self._plan)).process
 
     async def stop(self) -> None:
         """Let it finish what it is answering, and see it gone; harmless when it is gone already."""
+        take_door_away(self._state)
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         try:
@@ -69,9 +80,9 @@ class SandboxProcess:
         await self.process.wait()
 
 
-async def start(state: Path, secret: str, port: int = 0) -> SandboxProcess:
+async def start(state: Path, secret: str, port: int = 0, plan: PlanFile | None = None) -> SandboxProcess:
     """
-    Start a sandbox that remembers in *state*, and return once it serves.
+    Start a sandbox that remembers in *state*, and return once it serves; *plan* is what happens there by itself.
 
     It dies with the calling thread's process; Linux takes the death of the calling *thread* for that,
     so call this from one that lives on, such as the main one.
@@ -83,13 +94,16 @@ async def start(state: Path, secret: str, port: int = 0) -> SandboxProcess:
         sys.executable,
         *("-m", "tallystick.payments.providers.sandbox"),
         *("--state", str(state), "--port", str(port), "--parent", str(os.getpid())),
+        *(() if plan is None else ("--seed", str(plan.seed), "--rates", str(plan.rates))),
         env={**os.environ, "TALLYSTICK_PROVIDER_SECRET": secret},
         stdin=asyncio.subprocess.DEVNULL,
         start_new_session=True,  # a Ctrl-C in the terminal is for the parent, which then stops it
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        return SandboxProcess(await _announced(process), process, state, secret)
+        url = await _announced(process)
+        leave_door(state, Door(url, secret))
+        return SandboxProcess(url, process, state, secret, plan)
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tallystick.payments.providers.sandbox.register import Change
+from tallystick.payments.providers.sandbox.change import Change
 
 
 class StateUnusable(Exception):

@@ -1,0 +1,1 @@
+"""Payouts: what providers report line by line, held against the ledger."""

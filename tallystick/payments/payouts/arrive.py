@@ -1,0 +1,77 @@
+"""Arrive: an entry of a bank statement is a payout, or the return of one that failed; what was on its way is the bank's."""
+
+import uuid
+
+from tallystick.db.queries import queries_beside
+from tallystick.db.retry import OrderLost
+from tallystick.ids import id_of_content
+from tallystick.ledger.model import Reason
+from tallystick.ledger.read_in_order import take_place
+from tallystick.payments.payouts.accounts import Books, Move, bank, on_the_way
+from tallystick.payments.payouts.errors import EntryNotOfPayout
+from tallystick.payments.payouts.find import find_payout
+from tallystick.payments.payouts.model import Payout, line_id
+
+_queries = queries_beside(__file__)
+_find_entry = _queries.tuples("find_entry")
+_find_steps = _queries.values("find_steps")
+_insert_step = _queries.run("insert_step")
+_insert_bank_match = _queries.run("insert_bank_match")
+
+
+async def arrive(books: Books, payout_id: uuid.UUID, statement: uuid.UUID, position: int) -> Payout:
+    """
+    Let an entry of a statement be a payout that arrived, or that the bank sent back after it failed.
+
+    Nobody else may settle entries meanwhile: that is for the caller to see to.
+
+    Raises:
+        UnknownPayout: none with this id was recorded (``payouts.unknown_payout``).
+        EntryNotOfPayout: there is no such entry, it is something else, or of another amount or asset
+            (``payouts.entry_not_of_payout``).
+    """
+    await books.enter()
+    payout = await find_payout(books.connection, books.book_id, payout_id)
+    steps = await _find_steps(books.connection, books.book_id, payout_id)
+    entry = line_id(statement, position)
+    found = await _find_entry(books.connection, books.book_id, statement, position)
+    if not found:
+        raise EntryNotOfPayout(field="entry", entry=entry, why="there is no such entry")
+    asset, amount, matched, ordered = found[0]
+    if ordered > (await take_place(books.connection)).place:
+        raise OrderLost
+    if matched:
+        raise EntryNotOfPayout(field="entry", entry=entry, why="it is matched already")
+    step = _step(payout, amount, steps)
+    if step is None or asset != payout.asset:
+        why = (
+            f"it is {amount:,} {asset}, and the payout is {payout.amount:,} {payout.asset}, {_standing(payout, steps)}"
+        )
+        raise EntryNotOfPayout(field="entry", entry=entry, why=why)
+    recorded = books.recorded
+    await _insert_step(
+        books.connection, books.book_id, payout_id, step, statement, position, recorded.message_place, recorded.at
+    )
+    why = f"the payout {payout.provider_id} of {payout.provider}" + (", sent back" if step == "returned" else "")
+    await _insert_bank_match(
+        books.connection, books.book_id, statement, position, why, recorded.message_place, recorded.at
+    )
+    move = Move(
+        id_of_content(("payout", step, str(payout_id))), bank(asset), on_the_way(payout.provider, asset), amount,
+        Reason.PAYOUT,
+    )  # fmt: skip
+    await books.move(asset, [move])
+    return await find_payout(books.connection, books.book_id, payout_id)
+
+
+def _step(payout: Payout, amount: int, steps: list[str]) -> str | None:
+    """Return what an entry of this amount says of a payout; None: nothing."""
+    if amount == payout.amount and "arrived" not in steps:
+        return "arrived"
+    if amount == -payout.amount and "failed" in steps and "returned" not in steps:
+        return "returned"
+    return None
+
+
+def _standing(payout: Payout, steps: list[str]) -> str:
+    return f"{payout.status}, {'on a statement already' if 'arrived' in steps else 'on no statement yet'}"

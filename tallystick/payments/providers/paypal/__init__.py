@@ -1,0 +1,1 @@
+"""PayPal as a payment provider, over its REST API."""

@@ -1,0 +1,1 @@
+"""Stripe as a payment provider, through its official SDK."""
