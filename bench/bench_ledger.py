@@ -35,8 +35,8 @@ from tallystick.db.embedded import EmbeddedServer, serving
 from tallystick.ledger import encode_changes
 from tallystick.ledger.encode_leaf import ToSeal, hash_leaves
 from tallystick.ledger.model import Batch, microseconds
-from tallystick.ledger.post import COPIED, TRANSFER
 from tallystick.ledger.sum_changes import sum_changes, touch
+from tallystick.ledger.write_batch import COPIED, TRANSFER
 
 _MIXES = {
     "ledger_hot_pair": Mix(accounts=2),

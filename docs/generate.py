@@ -297,6 +297,10 @@ def _error(error: type[TallystickError]) -> tuple[object, ...]:
     return f"`{error.code}`", f"`{error.kind.value}`", STATUS_OF_CODE.get(error.code) or STATUS[error.kind], message
 
 
+_OF_PROVIDERS = tuple(f"tallystick.payments.providers.{one}." for one in ("paypal", "sandbox", "stripe"))
+"""What they call a refund, a dispute or an event is not what an operation does."""
+
+
 @functools.cache
 def _structs() -> dict[str, tuple[dict[str, str], set[str]]]:
     """Return by struct the texts that stand under its fields, and which of its fields are instants."""
@@ -307,7 +311,7 @@ def _structs() -> dict[str, tuple[dict[str, str], set[str]]]:
         inside: list[type] = waiting.pop().__subclasses__()
         waiting.extend(inside)
         for struct in inside:
-            if struct.__module__.startswith("tallystick."):
+            if struct.__module__.startswith("tallystick.") and not struct.__module__.startswith(_OF_PROVIDERS):
                 found[struct.__name__] = _docs_of_fields(struct), _instants_of(struct)
     return found
 

@@ -16,7 +16,7 @@ Run it again whenever you like, also after it was cut off: an instalment is know
 
     export TALLYSTICK_KEY=tsk_…
     python examples/small_loans.py plan examples/data/loans.csv L-1001
-    python examples/small_loans.py ask examples/data/loans.csv --until 2026-06-30 --dry-run
+    python examples/small_loans.py ask examples/data/loans.csv --since 2026-04-01 --until 2026-06-30 --dry-run
     python examples/small_loans.py make-book --seed 7 --loans 12        (how examples/data/loans.csv was made)
 """
 
@@ -219,11 +219,15 @@ def invoice_of(instalment: Instalment) -> dict[str, Any]:
 
 
 def _ask(asked: argparse.Namespace, loans: Sequence[Loan]) -> int:
-    """Ask for the invoices of what is due until a day, print what became of each; return 1 if one was refused."""
+    """
+    Ask for the invoices of what is due from a day until another, print what became of each; return 1 if one was refused.
+
+    What was due before today is refused: no invoice is due before its issue.
+    """
     key = os.environ.get("TALLYSTICK_KEY")
     if not key:
         return _complain("set TALLYSTICK_KEY to a key with the scope invoicing:write")
-    due = [one for loan in loans for one in plan(loan) if one.due_on <= asked.until and one.total]
+    due = [one for loan in loans for one in plan(loan) if asked.since <= one.due_on <= asked.until and one.total]
     due.sort(key=lambda one: (one.due_on, one.reference))
     _print_row("reference", "due on", ["principal", "interest", "fee", "asked"], "invoice")
     refused = total = 0
@@ -341,6 +345,9 @@ def _arguments() -> argparse.Namespace:
     what = parser.add_subparsers(dest="do", required=True)
     ask = what.add_parser("ask", help="ask for what is due until a day")
     ask.add_argument("book_of_loans", type=Path, metavar="LOANS.csv")
+    ask.add_argument(
+        "--since", type=dt.date.fromisoformat, default=dt.date.min, help="only what is due from this day on"
+    )
     ask.add_argument("--until", type=dt.date.fromisoformat, required=True, help="as 2026-06-30")
     ask.add_argument("--server", default="http://127.0.0.1:8080", help="where REST is spoken")
     ask.add_argument("--book", default="main")

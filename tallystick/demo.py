@@ -323,12 +323,12 @@ def _say(out: Console, outcome: Outcome, seconds: float) -> bool:
     out.print(f"          {sum(report.not_billable.values()):,} not billable ({not_billable or 'none'})")
     out.print(f"          {report.malformed:,} malformed")
     for malformed in report.malformed_lines[:5]:
-        out.print(f"            line {malformed.line:,}: {malformed.reason}", markup=False)
+        out.print(f"            line {malformed.line:,}: {malformed.reason}", markup=False, soft_wrap=True)
     out.print(f"[bold]invoices[/bold]  {issued:,} issued, {Money(total, USD)} in all")
     if outcome.not_over:
         out.print(f"          {', '.join(outcome.not_over)} skipped: a month is invoiced once it is over")
     for one in set_aside[:5]:
-        out.print(f"          {one.customer} could not be invoiced: {one.message}", markup=False)
+        out.print(f"          {one.customer} could not be invoiced: {one.message}", markup=False, soft_wrap=True)
     out.print(
         f"[bold]payments[/bold]  {outcome.settled:,} settled, {Money(outcome.paid, USD)}; {outcome.failed:,} failed"
     )

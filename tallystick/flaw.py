@@ -46,6 +46,8 @@ SHAPES = {
     r"^[A-Z]{2}(-[A-Z0-9]{1,16})*$(?!\n)": "that is a country's code, with parts of the country or without, such as AT or US-CA",
     r"^[0-9]{4}-(0[1-9]|1[0-2])$(?!\n)": "that is a month, such as 2024-01",
     r"^[0-9]{1,18}$(?!\n)": "of 1 to 18 digits",
+    r"^[0-9]{0,18}$(?!\n)": "of up to 18 digits",
+    r"^[0-9]{0,7}$(?!\n)": "of up to 7 digits",
     r"^[0-9]{1,16}(/[0-9]{1,16})?$(?!\n)": "that is a whole number or a fraction of two, such as 10/31",
     r"^[0-9]{1,15}(\.[0-9]{1,15})?$(?!\n)": "that is a decimal number, not negative, with up to 15 digits on each side of the point, such as 12.50",
     r"^[0-9]{1,18}(\.[0-9]{1,18})?$(?!\n)": "that is a decimal number, not negative, with up to 18 digits on each side of the point, such as 12.50",

@@ -24,6 +24,7 @@ from tallystick.open_store import FIRST_BOOK, Store, ensure_book, keys_directory
 from tallystick.operations.carry_disputes import carry_disputes
 from tallystick.operations.carry_payments import carry_payments
 from tallystick.operations.carry_refunds import carry_refunds
+from tallystick.operations.late_captures import carry_late_captures
 from tallystick.operations.overdue_run import work_overdue
 from tallystick.operations.provider_events import carry_events
 from tallystick.operations.run import Operations
@@ -41,6 +42,7 @@ from tallystick.operations.work_webhooks import Webhooks
 from tallystick.payments import wake as payments
 from tallystick.payments.disputes import queue as disputes
 from tallystick.payments.hear import keep as provider_events
+from tallystick.payments.late import queue as late_captures
 from tallystick.payments.payouts import queue as payouts
 from tallystick.payments.providers.configure import open_providers
 from tallystick.payments.providers.registry import Providers
@@ -57,6 +59,7 @@ HANDLERS: dict[str, Handler] = {
     disputes.QUEUE: carry_disputes,
     payouts.QUEUE: carry_payouts,
     provider_events.QUEUE: carry_events,
+    late_captures.QUEUE: carry_late_captures,
 }
 """Who works off which queue."""
 

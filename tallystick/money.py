@@ -6,8 +6,6 @@ from decimal import ROUND_05UP, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from typing import NewType
 
-import iso4217
-
 MinorUnits = NewType("MinorUnits", int)
 
 MAX_AMOUNT = 2**63 - 1
@@ -106,6 +104,14 @@ class Money:
             raise ValueError(f"{self.asset.code} and {other.asset.code} do not add")
 
 
+def digits_of(code: str) -> int | None:
+    """Return how many decimal digits ISO 4217 gives a currency; None where it does not know *code*, or gives it none."""
+    try:
+        return currency(code).exponent
+    except ValueError:
+        return None
+
+
 def currency(code: str) -> Asset:
     """
     Look up a currency of ISO 4217.
@@ -113,6 +119,8 @@ def currency(code: str) -> Asset:
     Raises:
         ValueError: ISO 4217 does not know *code*, or gives it no minor unit (gold, testing codes).
     """
+    import iso4217  # noqa: PLC0415 - reads its table as it is loaded, and only names of currencies need that
+
     known = iso4217.Currency(code)
     if known.exponent is None:
         raise ValueError(f"{code} has no minor unit")

@@ -29,8 +29,20 @@ settings.load_profile("house")
 TEMPLATE = "prepared"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 """Real input, where it is there."""
+_LONG = (
+    "simulation/",
+    "scenarios/test_demo.py",
+    "scenarios/test_up.py",
+    "docs/test_how_to.py",
+    "docs/test_tutorial.py",
+)
 _numbers = itertools.count(1)
 _ROOM = 8 * 2**30
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the tests that take long begin first: the last of them would keep one core busy while the others wait."""
+    items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(_LONG))
 
 
 @pytest.fixture(scope="session")
@@ -67,10 +79,12 @@ async def _start(served: EmbeddedServer) -> None:
     await _as_superuser(served, "SELECT pg_reload_conf()")
     await _as_superuser(served, f"CREATE DATABASE {TEMPLATE}")
     await migrate(url_of(served, TEMPLATE))
+    # The first to connect after a change writes down what each session needs of the catalogue; copies are born with it.
+    await _as_superuser(served, "SELECT 1", TEMPLATE)
 
 
-async def _as_superuser(served: EmbeddedServer, statement: str) -> None:
-    connection = await asyncpg.connect(url_of(served, "postgres"))
+async def _as_superuser(served: EmbeddedServer, statement: str, database: str = "postgres") -> None:
+    connection = await asyncpg.connect(url_of(served, database))
     try:
         await connection.execute(statement)
     finally:
@@ -82,13 +96,21 @@ def url_of(served: EmbeddedServer, database: str) -> str:
     return served.url.replace("/tallystick?", f"/{database}?")
 
 
+@pytest_asyncio.fixture(scope="session")
+async def superuser(server: EmbeddedServer) -> AsyncIterator[asyncpg.Connection]:
+    """Return the one connection that makes the tests' databases and drops them."""
+    connection = await asyncpg.connect(url_of(server, "postgres"))
+    yield connection
+    await connection.close()
+
+
 @pytest_asyncio.fixture
-async def database_url(server: EmbeddedServer) -> AsyncIterator[str]:
+async def database_url(server: EmbeddedServer, superuser: asyncpg.Connection) -> AsyncIterator[str]:
     """Return the address of an empty migrated database of this test's own, as its owner."""
     name = f"test_{next(_numbers)}"
-    await _as_superuser(server, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+    await superuser.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
     yield url_of(server, name)
-    await _as_superuser(server, f"DROP DATABASE {name} WITH (FORCE)")
+    await superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest_asyncio.fixture

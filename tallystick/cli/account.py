@@ -11,6 +11,7 @@ from rich.tree import Tree
 
 from tallystick.cli.amounts import read_assets
 from tallystick.cli.console import out
+from tallystick.cli.pages import PAGE, pages_of
 from tallystick.cli.run import INSTANT_FORMS, Book, ask_of, in_utc, on_store, write_instant
 from tallystick.money import Asset, Money
 from tallystick.open_store import FIRST_BOOK, Store
@@ -27,7 +28,6 @@ Instant = Annotated[
 ]
 Effective = Annotated[bool, typer.Option("--effective", help="By effective instead of recorded time.")]
 Account = Annotated[str, typer.Argument(help="Its code, such as customers/42/receivable.")]
-_PAGE = 1000
 _CHILDREN = 100
 
 
@@ -90,7 +90,7 @@ def history(
     since: Instant = None,
     until: Instant = None,
     below: Annotated[bool, typer.Option("--below", help="With everything below it on the path.")] = False,
-    last: Annotated[int | None, typer.Option(min=1, max=_PAGE, help="Only so many, the latest.")] = None,
+    last: Annotated[int | None, typer.Option(min=1, max=PAGE, help="Only so many, the latest.")] = None,
     effective: Effective = False,
     book: Book = FIRST_BOOK,
 ) -> None:
@@ -103,12 +103,9 @@ def history(
             items = await _latest(store, book, last, fields)
             out.print(await _entries(store, book, items), soft_wrap=True)
             return
-        after: str | None = ""
-        while after is not None:
-            page = await ask_of(store, book, "ledger.history", {**fields, "after": after, "limit": _PAGE})
+        async for page in pages_of(store, book, "ledger.history", fields):
             if page.items:
                 out.print(await _entries(store, book, page.items), soft_wrap=True)
-            after = page.next
 
     on_store(work)
 
@@ -141,14 +138,14 @@ def statement(
     fields = {"account": account, "since": in_utc(since), "until": in_utc(until), "by": _by(effective=effective)}
 
     async def work(store: Store) -> None:
-        page = await ask_of(store, book, "ledger.statement", {**fields, "limit": _PAGE})
+        page = await ask_of(store, book, "ledger.statement", {**fields, "limit": PAGE})
         out.print(f"[bold]{escape(account)}[/bold] by {page.by} time, {page.asset}", highlight=False)
         asset = (await read_assets(store, book, [page.asset]))[page.asset]
         out.print(_standing("opening", page.opening, asset), highlight=False)
         if page.entries:
             out.print(await _entries(store, book, page.entries), soft_wrap=True)
         while page.next is not None:
-            page = await ask_of(store, book, "ledger.statement", {**fields, "after": page.next, "limit": _PAGE})
+            page = await ask_of(store, book, "ledger.statement", {**fields, "after": page.next, "limit": PAGE})
             out.print(await _entries(store, book, page.entries), soft_wrap=True)
         out.print(f"credits {Money(page.credits, asset)}, debits {Money(page.debits, asset)}", highlight=False)
         out.print(_standing("closing", page.closing, asset), highlight=False)

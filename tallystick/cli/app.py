@@ -1,5 +1,7 @@
 """The command line: `tallystick up` and all that an operator does beside it."""
 
+import sys
+
 import typer
 
 from tallystick.cli.console import faults_on_one_line
@@ -57,7 +59,7 @@ def tallystick() -> None:
 def main() -> None:
     """Run the command line."""
     with faults_on_one_line():
-        app()
+        sys.exit(app(standalone_mode=False))  # or its own errors would come as boxes of five lines
 
 
 if __name__ == "__main__":

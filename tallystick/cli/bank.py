@@ -1,5 +1,6 @@
 """`tallystick bank`: statements of bank accounts come in, and their entries find their invoices; amounts in minor units."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -9,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from tallystick.cli.charge_files import require_file
-from tallystick.cli.console import out, print_whole
+from tallystick.cli.console import UNITS, out, say
+from tallystick.cli.pages import print_pages
 from tallystick.cli.run import Book, on_store
-from tallystick.collecting.bank.model import EntriesPage
+from tallystick.collecting.bank.model import EntryShown
 from tallystick.ids import uuid7
 from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.bank_files import StatementReport, import_statements, read_statements
@@ -60,18 +62,8 @@ def entries(
     book: Book = FIRST_BOOK,
 ) -> None:
     """List entries of statements; those that are not matched with the likeliest invoices."""
-
-    async def work(store: Store) -> None:
-        after: str | None = ""
-        while after is not None:
-            fields = {"unmatched": unmatched, "after": after, "limit": _PAGE}
-            page: EntriesPage = await store.operations.call(OPERATOR, book, "bank.entries", "", fields)
-            if page.items:
-                print_whole(out, _entries(page))
-            after = page.next
-
-    on_store(work)
-    out.print("[dim]amounts in minor units[/dim]")
+    on_store(lambda store: print_pages(store, book, "bank.entries", {"unmatched": unmatched}, _entries, _PAGE))
+    out.print(UNITS)
 
 
 @app.command()
@@ -89,10 +81,9 @@ def match(
 
     made = on_store(work)
     placed = sum(one.amount for one in made.allocations)
-    out.print(
-        f"{made.amount:,} {made.asset} of {escape(made.customer)}: {placed:,} on the invoice, {made.unallocated:,} unallocated",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    say(
+        f"{made.amount:,} {made.asset} of {escape(made.customer)}: {placed:,} on the invoice, {made.unallocated:,} unallocated"
+    )
 
 
 def _say(one: StatementReport, *, dry_run: bool) -> None:
@@ -111,14 +102,14 @@ def _say(one: StatementReport, *, dry_run: bool) -> None:
     out.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
-def _entries(page: EntriesPage) -> Table:
+def _entries(items: Sequence[EntryShown]) -> Table:
     table = Table(box=None)
     for heading in ("entry", "value on"):
         table.add_column(heading, no_wrap=True)
     table.add_column("amount", no_wrap=True, justify="right")
     for heading in ("from", "text", "for"):
         table.add_column(heading, no_wrap=True)
-    for one in page.items:
+    for one in items:
         partners = ", ".join(f"{at.number} {at.invoice} of {at.customer} ({at.score}: {at.why})" for at in one.partners)
         table.add_row(
             one.id, str(one.entry.value_on), f"{one.entry.amount:,} {one.asset}",

@@ -10,7 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tallystick.cli.charge_files import file, result
-from tallystick.cli.console import complain, out, print_whole
+from tallystick.cli.console import UNITS, complain, out, say
+from tallystick.cli.pages import print_pages
 from tallystick.cli.run import Book, on_store
 from tallystick.ids import uuid7
 from tallystick.open_store import FIRST_BOOK, Store
@@ -24,7 +25,6 @@ app.command("file")(file)
 app.command("result")(result)
 
 Day = Annotated[dt.datetime, typer.Argument(formats=["%Y-%m-%d"], metavar="DAY", help="As in 2026-11-05.")]
-_PAGE = 1000
 _SHOWN = 20
 
 
@@ -58,7 +58,7 @@ def make(
     done = on_store(work)
     _say(done, "would be made" if dry_run else "made")
     for one in done.failed[:_SHOWN]:
-        complain.print(f"  {escape(one.customer)}: {escape(one.message)} ({one.code})", highlight=False, soft_wrap=True)
+        say(f"  {escape(one.customer)}: {escape(one.message)} ({one.code})", to=complain)
     if done.failed:
         complain.print(f"{len(done.failed):,} left out; run it again to try them again", highlight=False)
         raise typer.Exit(1)
@@ -71,21 +71,9 @@ def list_(
     book: Book = FIRST_BOOK,
 ) -> None:
     """List charges with what became of them."""
-
-    async def work(store: Store) -> None:
-        after: str | None = None
-        on = None if day is None else day.date().isoformat()
-        while True:
-            fields = {"on": on, "customer": customer, "after": after, "limit": _PAGE}
-            page = await store.operations.call(OPERATOR, book, "charges.list", "", fields)
-            if page.items:
-                print_whole(out, _charges(page.items))
-            if page.next is None:
-                return
-            after = str(page.next)
-
-    on_store(work)
-    out.print("[dim]amounts in minor units[/dim]")
+    fields = {"on": None if day is None else day.date().isoformat(), "customer": customer}
+    on_store(lambda store: print_pages(store, book, "charges.list", fields, _charges))
+    out.print(UNITS)
 
 
 @app.command()
@@ -112,7 +100,7 @@ def day(
         "nothing is debited any more" if agreed.day is None else f"the next debit by it is on {agreed.next_debit_on}"
     )
     still = "" if agreed.still_on is None else f"; that of {agreed.still_on} stays as it was"
-    out.print(f"agreed from {agreed.from_on}: {next_}{still}", highlight=False, soft_wrap=True)
+    say(f"agreed from {agreed.from_on}: {next_}{still}")
 
 
 def _charges(items: list[Any]) -> Table:
@@ -132,6 +120,4 @@ def _charges(items: list[Any]) -> Table:
 
 def _say(made: ChargesRun, what: str) -> None:
     totals = ", ".join(f"{total:,} {asset}" for asset, total in sorted(made.totals.items())) or "nothing"
-    out.print(
-        f"{made.made:,} charges {what} for {made.customers:,} customers: {totals}", highlight=False, soft_wrap=True
-    )
+    say(f"{made.made:,} charges {what} for {made.customers:,} customers: {totals}")

@@ -6,14 +6,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from tallystick.cli.console import out, print_whole
-from tallystick.cli.run import Book, ask, ask_of, on_store, write_instant
-from tallystick.open_store import FIRST_BOOK, Store
+from tallystick.cli.console import UNITS, out, say
+from tallystick.cli.pages import print_pages
+from tallystick.cli.run import Book, ask, on_store, write_instant
+from tallystick.open_store import FIRST_BOOK
 
 app = typer.Typer(no_args_is_help=True, help="Disputes: payments whose money the customer's bank wants back.")
-
-_UNITS = "[dim]amounts in minor units[/dim]"
-_PAGE = 1000
 
 
 @app.command("list")
@@ -23,20 +21,9 @@ def list_(
     book: Book = FIRST_BOOK,
 ) -> None:
     """List disputes in the order in which they were noted."""
-
-    async def work(store: Store) -> int:
-        after: str | None = ""
-        listed = 0
-        while after is not None:
-            fields = {"payment_id": payment, "status": status, "after": after, "limit": _PAGE}
-            page = await ask_of(store, book, "disputes.list", fields)
-            listed += len(page.items)
-            if page.items:
-                print_whole(out, _disputes(page.items))
-            after = page.next
-        return listed
-
-    out.print(_UNITS if on_store(work) else "there is no such dispute")
+    fields = {"payment_id": payment, "status": status}
+    listed = on_store(lambda store: print_pages(store, book, "disputes.list", fields, _disputes))
+    out.print(UNITS if listed else "there is no such dispute")
 
 
 @app.command()
@@ -56,9 +43,7 @@ def show(
         lines.append(f"answer by {write_instant(found.answer_by)}")
     if found.ended_at is not None:
         lines.append(f"decided at {write_instant(found.ended_at)}")
-    for line in lines:
-        out.print(line, highlight=False, soft_wrap=True)
-    out.print(_UNITS)
+    say(*lines, UNITS)
 
 
 def _disputes(items: list[Any]) -> Table:

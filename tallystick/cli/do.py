@@ -6,9 +6,10 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 from rich.padding import Padding
 
-from tallystick.cli.console import out
+from tallystick.cli.console import out, say
 from tallystick.cli.run import Book, on_store
 from tallystick.ids import uuid7
 from tallystick.open_store import FIRST_BOOK, Store
@@ -20,8 +21,8 @@ def operations() -> None:
     """List every operation: what `do` runs here, REST and the other doors elsewhere."""
     for one in TABLE.values():
         if one.route:
-            out.print(f"[bold]{one.name:<24}[/bold]{one.route:<38} [dim]{one.scope}[/dim]", highlight=False)
-            out.print(Padding(one.summary, (0, 0, 0, 2)), highlight=False)
+            say(f"[bold]{one.name}[/bold]  {escape(one.route)}  [dim]{one.scope}[/dim]")
+            out.print(Padding(one.summary, (0, 0, 0, 2), expand=False), highlight=False)
 
 
 def do(

@@ -12,9 +12,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tallystick.cli.amounts import read_amounts
-from tallystick.cli.console import complain, out, print_whole
+from tallystick.cli.console import UNITS, complain, out, say
+from tallystick.cli.pages import print_pages
 from tallystick.cli.run import Book, on_store
-from tallystick.collecting.dunning.model import Reminder, RemindersPage
+from tallystick.collecting.dunning.model import Reminder
 from tallystick.collecting.dunning.rules import Rules
 from tallystick.errors import InvalidInput
 from tallystick.ids import uuid7
@@ -24,7 +25,6 @@ from tallystick.operations.dunning_run import DunningRun, Stage, run_dunning, tr
 from tallystick.security.model import OPERATOR
 
 app = typer.Typer(no_args_is_help=True, help="Dunning: reminders and late fees of a day, by rules.")
-_PAGE = 1000
 _SHOWN = 20
 
 
@@ -98,20 +98,9 @@ def list_(
     book: Book = FIRST_BOOK,
 ) -> None:
     """List reminders with what they cost."""
-
-    async def work(store: Store) -> None:
-        after = ""
-        while True:
-            fields = {"customer": customer, "invoice": invoice, "after": after, "limit": _PAGE}
-            page: RemindersPage = await store.operations.call(OPERATOR, book, "dunning.list", "", fields)
-            if page.items:
-                print_whole(out, _table(page.items))
-            if page.next is None:
-                return
-            after = page.next
-
-    on_store(work)
-    out.print("[dim]amounts in minor units[/dim]")
+    fields = {"customer": customer, "invoice": invoice}
+    on_store(lambda store: print_pages(store, book, "dunning.list", fields, _table))
+    out.print(UNITS)
 
 
 def _table(items: list[Reminder]) -> Table:
@@ -137,7 +126,7 @@ def _say(done: DunningRun, totals: list[Money]) -> None:
             f"{done.due:,} fall due, {done.overdue:,} newly overdue; {done.reminders:,} reminders of "
             f"{done.customers:,} customers; late fees: {fees}"
         )
-    out.print(text, highlight=False, soft_wrap=True)
+    say(text)
     for one in done.failed[:_SHOWN]:
         line = f"left out: {one.customer}: {one.message} {one.code}"
         complain.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,24 +1,21 @@
 """`tallystick invoice`: a month's invoices, issued and shown."""
 
-import datetime as dt
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tallystick.cli.amounts import read_amounts
-from tallystick.cli.console import complain, out
+from tallystick.cli.console import complain, out, say
+from tallystick.cli.follow_run import follow_run, tell_issued
 from tallystick.cli.invoice_life import COMMANDS
 from tallystick.cli.run import Book, InvoiceId, on_store
 from tallystick.money import Asset, Money
 from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.invoicing_month import MonthRun, MonthTerms, run_month
-from tallystick.operations.run_chunks import Stage
 from tallystick.security.model import OPERATOR
 
 app = typer.Typer(no_args_is_help=True, help="Invoices: a month for every customer, gapless and once.")
@@ -44,24 +41,13 @@ def run_(
     chosen = MonthTerms(zone=zone, series=series, terms_days=terms)
 
     async def work(store: Store) -> tuple[MonthRun, list[Money]]:
-        columns = [TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            bars = {stage: progress.add_task(stage, total=None) for stage in ("drafting", "issuing")}
-            seconds = chosen.patience // dt.timedelta(seconds=1)
-            waiting = progress.add_task("waiting for an open transaction, seconds", total=seconds, visible=False)
-
-            def tick(stage: Stage, done: int) -> None:
-                progress.update(bars.get(stage, waiting), completed=done, visible=True)
-
+        with follow_run(chosen.patience) as tick:
             done = await run_month(store.operations, OPERATOR, book, month, chosen, tick)
         return done, await read_amounts(store, book, done.totals)
 
     done, amounts = on_store(work)
     out.print(f"{done.month}: {done.customers:,} customers, {done.issued:,} invoices issued", highlight=False)
-    if done.issued:
-        out.print(f"  numbers {done.first_number} to {done.last_number}", highlight=False)
-    for amount in amounts:
-        out.print(f"  {amount}", highlight=False)
+    tell_issued(done, amounts)
     if done.adjustments:
         out.print(f"  {done.adjustments:,} lines adjust earlier invoices", highlight=False)
     if done.late_events:
@@ -76,7 +62,7 @@ def tell_set_aside(done: MonthRun) -> None:
     complain.print(f"{len(done.failed):,} customers could not be invoiced; the next run tries again:", highlight=False)
     for one in done.failed:
         line = f"  {escape(one.customer)}: {escape(one.message)} [dim]{one.code}[/dim]"
-        complain.print(line, highlight=False, soft_wrap=True)
+        say(line, to=complain)
 
 
 @app.command()

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from tallystick.cli.console import complain, out
+from tallystick.cli.console import complain, out, say
 from tallystick.cli.run import Book, InvoiceId, on_store
 from tallystick.errors import InvalidInput
 from tallystick.ids import uuid7
@@ -57,7 +57,7 @@ def request(
             _tell_requested(item["invoice"])
         else:
             where = f"[{place}]" + (f".{item['field']}" if item["field"] else "")
-            complain.print(escape(f"{where}: {item['message']} ({item['code']})"), highlight=False, soft_wrap=True)
+            say(escape(f"{where}: {item['message']} ({item['code']})"), to=complain)
     if any(item["invoice"] is None for item in items):
         raise typer.Exit(SET_ASIDE)
 
@@ -138,9 +138,17 @@ def list_invoices(
 
 
 def overdue(book: Book = FIRST_BOOK) -> None:
-    """Note which invoices fall due today and which are overdue; run it again whenever you like, each is noted once."""
+    """
+    Note which invoices fall due today and which are overdue; run it again whenever you like, each is noted once.
+
+    Those that cannot be noted are named and the others are; the exit code is then 3.
+    """
     done = on_store(lambda store: run_overdue(store.operations, OPERATOR, book))
     out.print(f"{done.due:,} fall due today, {done.overdue:,} are newly overdue", highlight=False)
+    for one in done.failed:
+        complain.print(f"{one.customer}: {one.message} {one.code}", highlight=False, markup=False, soft_wrap=True)
+    if done.failed:
+        raise typer.Exit(SET_ASIDE)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tallystick.cli.console import complain, out
+from tallystick.cli.console import complain, out, say
 from tallystick.cli.run import Book, on_store
 from tallystick.errors import InvalidInput
 from tallystick.ledger.files import BlockWriter, Format, Results, write_results
@@ -89,10 +89,11 @@ def import_(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
         out.print(f"results: {results}", highlight=False, markup=False, soft_wrap=True)
     if report.refused:
         if not dry_run:
-            complain.print(
+            say(
                 "What was refused stays refused when the file is imported again; when the reason is gone, "
-                "--retry-refused has it judged anew.", highlight=False, soft_wrap=True
-            )  # fmt: skip
+                "--retry-refused has it judged anew.",
+                to=complain,
+            )
         raise typer.Exit(3)
 
 

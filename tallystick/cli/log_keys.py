@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tallystick.cli.console import complain
+from tallystick.cli.console import complain, say
 from tallystick.cli.run import Book, on_store, settings
 from tallystick.ledger.log_keys import load_public_keys
 from tallystick.open_store import FIRST_BOOK, Store, keys_directory
@@ -37,7 +37,7 @@ def _describe_keys(book: str) -> None:
         ends = f", until {overlap:%Y-%m-%d %H:%M} UTC" if overlap else ""
         short = "+".join(key.key.split("+")[:2])
         said = f"  {short}: {newest}signs checkpoints from {key.after_size + 1:,} leaves {until}{ends}"
-        complain.print(said, highlight=False, soft_wrap=True)
+        say(said, to=complain)
 
 
 def rotate(

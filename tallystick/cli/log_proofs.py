@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tallystick.cli.console import complain
+from tallystick.cli.console import complain, say
 from tallystick.cli.run import Book, on_store
 from tallystick.errors import InvalidInput
 from tallystick.open_store import FIRST_BOOK, Store
@@ -28,10 +28,7 @@ def prove(
     found = on_store(
         lambda store: store.operations.call(OPERATOR, book, "ledger.prove_transfer", "", {"id": transfer_id})
     )
-    complain.print(
-        f"the entry at place {found.place:,} of {found.size:,}, in hexadecimal: {found.leaf}", highlight=False,
-        soft_wrap=True,
-    )  # fmt: skip
+    say(f"the entry at place {found.place:,} of {found.size:,}, in hexadecimal: {found.leaf}", to=complain)
     if output is None:
         print(found.proof, end="")
         return

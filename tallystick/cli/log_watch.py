@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.markup import escape
 
-from tallystick.cli.console import complain, out
+from tallystick.cli.console import complain, out, say
 from tallystick.cli.public_keys import read_public_keys
 from tallystick.cli.run import run, settings
 from tallystick.clock import SystemClock
@@ -104,7 +104,7 @@ def _tell(outcome: Checkpoint | TallystickError) -> None:
                 f"[green]✓[/green] {outcome.origin}: {outcome.size:,} leaves, as before and signed", highlight=False
             )
         case LogUnreachable():
-            complain.print(f"[yellow]…[/yellow] {escape(outcome.message)}", highlight=False, soft_wrap=True)
+            say(f"[yellow]…[/yellow] {escape(outcome.message)}", to=complain)
         case _:
-            complain.print(f"[red]✗ {escape(outcome.message)}[/red]", highlight=False, soft_wrap=True)
+            say(f"[red]✗ {escape(outcome.message)}[/red]", to=complain)
     sys.stdout.flush()

@@ -9,16 +9,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from tallystick.cli.console import out, print_whole
-from tallystick.cli.run import Book, on_store
+from tallystick.cli.console import UNITS, out, print_whole, say
+from tallystick.cli.pages import pages_of, print_pages
+from tallystick.cli.run import Book, ask_of, on_store
 from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.security.model import OPERATOR
 
 app = typer.Typer(no_args_is_help=True, help="Payments: what was taken through a provider, and what is in the way.")
 
 Payment = Annotated[uuid.UUID, typer.Argument(help="The payment's id.")]
-_UNITS = "[dim]amounts in minor units[/dim]"
-_PAGE = 1000
 
 
 @app.command("list")
@@ -31,21 +30,9 @@ def list_(
     book: Book = FIRST_BOOK,
 ) -> None:
     """List payments, the newest first."""
-
-    async def work(store: Store) -> int:
-        fields: dict[str, object] = {"user": user, "status": status, "limit": _PAGE}
-        fields |= {} if invoice is None else {"invoice_id": str(invoice)}
-        listed = 0
-        while True:
-            page = await store.operations.call(OPERATOR, book, "payments.list", "", fields)
-            listed += len(page.items)
-            if page.items:
-                print_whole(out, _table(page.items))
-            if page.next is None:
-                return listed
-            fields["after"] = str(page.next)
-
-    out.print(_UNITS if on_store(work) else "there is no such payment")
+    fields = {"user": user, "status": status, "invoice_id": None if invoice is None else str(invoice)}
+    listed = on_store(lambda store: print_pages(store, book, "payments.list", fields, _table))
+    out.print(UNITS if listed else "there is no such payment")
 
 
 @app.command()
@@ -67,7 +54,7 @@ def show(payment: Payment, book: Book = FIRST_BOOK) -> None:
         print_whole(out, steps)
 
     on_store(work)
-    out.print(_UNITS)
+    out.print(UNITS)
 
 
 @app.command()
@@ -75,26 +62,45 @@ def stuck(book: Book = FIRST_BOOK) -> None:
     """List payments that did not go on when they were last tried, and why; they are tried again and again."""
 
     async def work(store: Store) -> None:
-        fields: dict[str, object] = {"limit": _PAGE}
         found = Table(box=None, pad_edge=False)
         for heading in ("payment", "tries", "since", "last tried", "why"):
             found.add_column(heading, justify="right" if heading == "tries" else "left", no_wrap=heading != "why")
-        while True:
-            page = await store.operations.call(OPERATOR, book, "payments.stuck", "", fields)
+        async for page in pages_of(store, book, "payments.stuck", {}):
             for one in page.items:
                 found.add_row(
                     str(one.payment_id), f"{one.tries}", f"{one.since:%Y-%m-%d %H:%M:%S}",
                     f"{one.last_tried_at:%Y-%m-%d %H:%M:%S}", f"{escape(one.message)} [dim]{one.code}[/dim]",
                 )  # fmt: skip
-            if page.next is None:
-                break
-            fields["after"] = str(page.next)
         if found.row_count:
             print_whole(out, found)
         else:
             out.print("no payment is stuck")
+        if (await ask_of(store, book, "payments.late", {"limit": 1})).items:
+            say("money was taken for payments that had failed: `tallystick payment late`")
 
     on_store(work)
+
+
+@app.command()
+def late(
+    all_: Annotated[bool, typer.Option("--all", help="Those too that somebody has seen to in a payout.")] = False,
+    book: Book = FIRST_BOOK,
+) -> None:
+    """List payments that had failed, and whose money the provider took all the same; no account has it."""
+    listed = on_store(lambda store: print_pages(store, book, "payments.late", {"all": all_}, _late))
+    out.print(UNITS if listed else "no payment was taken late")
+
+
+def _late(payments: Sequence[Any]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("payment", "noted", "customer", "amount", "provider", "its id", "had failed"):
+        table.add_column(heading, justify="right" if heading == "amount" else "left", no_wrap=True)
+    for one in payments:
+        table.add_row(
+            str(one.payment_id), f"{one.noted_at:%Y-%m-%d %H:%M:%S}", escape(one.customer),
+            f"{one.amount:,} {one.asset}", one.provider, escape(one.transaction_id), escape(one.reason),
+        )  # fmt: skip
+    return table
 
 
 def _table(payments: Sequence[Any]) -> Table:

@@ -9,7 +9,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from tallystick.cli.console import out, print_whole
+from tallystick.cli.console import UNITS, out, print_whole, say
+from tallystick.cli.pages import print_pages
 from tallystick.cli.run import Book, on_store
 from tallystick.ids import uuid7
 from tallystick.open_store import FIRST_BOOK, Store
@@ -18,16 +19,13 @@ from tallystick.payments.payouts.model import (
     Balances,
     LikelyPartner,
     LineShown,
-    LinesPage,
     Payout,
-    PayoutsPage,
-    UnreportedPage,
+    Unreported,
 )
 from tallystick.security.model import OPERATOR
 
 app = typer.Typer(no_args_is_help=True, help="Payouts: what providers paid out, line by line against the ledger.")
 _PAGE = 500
-_UNITS = "[dim]amounts in minor units[/dim]"
 
 Provider = Annotated[str | None, typer.Option(help="Only this provider's.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would come to, and keep nothing.")]
@@ -45,7 +43,7 @@ def read(provider: Provider = None, book: Book = FIRST_BOOK) -> None:
 
     names = on_store(work).providers
     said = f"asked for: {', '.join(names)}; what comes is in `tallystick payout list`"
-    out.print(said if names else "nobody has to do with money of this book", highlight=False, soft_wrap=True)
+    say(said if names else "nobody has to do with money of this book")
 
 
 @app.command("list")
@@ -55,20 +53,9 @@ def list_(
     book: Book = FIRST_BOOK,
 ) -> None:
     """List payouts, the newest first: what each came to, and how many of its lines were found."""
-
-    async def work(store: Store) -> int:
-        after: str | None = ""
-        listed = 0
-        while after is not None:
-            fields = {"unmatched": unmatched, "provider": provider, "after": after, "limit": _PAGE}
-            page: PayoutsPage = await store.operations.call(OPERATOR, book, "payouts.list", "", fields)
-            listed += len(page.items)
-            if page.items:
-                print_whole(out, _payouts(page.items))
-            after = page.next
-        return listed
-
-    out.print(_UNITS if on_store(work) else "there is no such payout")
+    fields = {"unmatched": unmatched, "provider": provider}
+    listed = on_store(lambda store: print_pages(store, book, "payouts.list", fields, _payouts, _PAGE))
+    out.print(UNITS if listed else "there is no such payout")
 
 
 @app.command()
@@ -83,7 +70,8 @@ def show(
         found: Payout = await store.operations.call(OPERATOR, book, "payouts.find", "", {"id": str(payout)})
         print_whole(out, _payouts([found]))
         out.print()
-        await _print_lines(store, book, "payouts.lines", {"id": str(payout), "unmatched": unmatched})
+        fields = {"id": str(payout), "unmatched": unmatched}
+        await print_pages(store, book, "payouts.lines", fields, _lines, _PAGE)
         return found
 
     _sum_up(on_store(work))
@@ -92,11 +80,8 @@ def show(
 @app.command()
 def unmatched(book: Book = FIRST_BOOK) -> None:
     """List the lines of all payouts that wait, each with why and with the likeliest partners."""
-
-    async def work(store: Store) -> int:
-        return await _print_lines(store, book, "payouts.unmatched", {})
-
-    out.print(_UNITS if on_store(work) else "no line waits")
+    listed = on_store(lambda store: print_pages(store, book, "payouts.unmatched", {}, _lines, _PAGE))
+    out.print(UNITS if listed else "no line waits")
 
 
 @app.command()
@@ -107,26 +92,9 @@ def unreported(
     book: Book = FIRST_BOOK,
 ) -> None:
     """List payments, refunds and disputes of the book that no report has named, the oldest first."""
-
-    async def work(store: Store) -> int:
-        after: str | None = ""
-        listed = 0
-        while after is not None:
-            fields = {"days": days, "within": within, "provider": provider, "after": after, "limit": _PAGE}
-            page: UnreportedPage = await store.operations.call(OPERATOR, book, "payouts.unreported", "", fields)
-            table = _table(("moved at", "what", "id", "provider", "its id"), "amount")
-            for one in page.items:
-                table.add_row(
-                    f"{one.at:%Y-%m-%d %H:%M}", one.kind, str(one.id), one.provider, escape(one.provider_id),
-                    f"{one.amount:,} {one.asset}",
-                )  # fmt: skip
-            listed += len(page.items)
-            if page.items:
-                print_whole(out, table)
-            after = page.next
-        return listed
-
-    out.print(_UNITS if on_store(work) else "nothing is unreported")
+    fields = {"days": days, "within": within, "provider": provider}
+    listed = on_store(lambda store: print_pages(store, book, "payouts.unreported", fields, _unreported, _PAGE))
+    out.print(UNITS if listed else "nothing is unreported")
 
 
 @app.command()
@@ -195,9 +163,22 @@ def arrive(
     body = _do("payouts.arrive", {"id": str(payout), "entry": entry}, book, dry_run=dry_run)
     found = msgspec.json.decode(body, type=Payout)
     said = "would be" if dry_run else "is"
-    out.print(
-        f"{found.amount:,} {found.asset} of {found.provider} {said} on the statement", highlight=False, soft_wrap=True
-    )
+    say(f"{found.amount:,} {found.asset} of {found.provider} {said} on the statement")
+
+
+@app.command("undo-arrival")
+def undo_arrival(
+    payout: Annotated[UUID, typer.Argument(help="Our id of it.")],
+    reason: Annotated[str, typer.Argument(help="Why.")],
+    dry_run: DryRun = False,
+    book: Book = FIRST_BOOK,
+) -> None:
+    """Take back which entry of a bank statement a payout was last said to be: both can be said of another."""
+    body = _do("payouts.undo_arrival", {"id": str(payout), "reason": reason}, book, dry_run=dry_run)
+    found = msgspec.json.decode(body, type=Payout)
+    said = "would be" if dry_run else "is"
+    what = "back on its statement" if found.arrived else "on its way again"
+    say(f"{found.amount:,} {found.asset} of {found.provider} {said} {what}")
 
 
 def _do(operation: str, fields: dict[str, Any], book: str, *, dry_run: bool) -> bytes:
@@ -212,24 +193,17 @@ def _say(body: bytes, *, dry_run: bool) -> None:
     one = msgspec.json.decode(body, type=LineShown)
     told = one.matched if one.matched is not None else f"it waits: {one.why_not}"
     before = "[dim]nothing is kept:[/dim] " if dry_run else ""
-    out.print(
-        f"{before}{one.line.amount:,} {one.asset} of {escape(one.line.id)}: {escape(told)}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f"{before}{one.line.amount:,} {one.asset} of {escape(one.line.id)}: {escape(told)}")
 
 
-async def _print_lines(store: Store, book: str, operation: str, fields: dict[str, Any]) -> int:
-    after: str | None = ""
-    listed = 0
-    while after is not None:
-        said = {**fields, "after": after, "limit": _PAGE}
-        page: LinesPage = await store.operations.call(OPERATOR, book, operation, "", said)
-        listed += len(page.items)
-        if page.items:
-            print_whole(out, _lines(page.items))
-        after = page.next
-    return listed
+def _unreported(items: Sequence[Unreported]) -> Table:
+    table = _table(("moved at", "what", "id", "provider", "its id"), "amount")
+    for one in items:
+        table.add_row(
+            f"{one.at:%Y-%m-%d %H:%M}", one.kind, str(one.id), one.provider, escape(one.provider_id),
+            f"{one.amount:,} {one.asset}",
+        )  # fmt: skip
+    return table
 
 
 def _payouts(items: Sequence[Payout]) -> Table:
@@ -285,7 +259,7 @@ def _table(words: Sequence[str], *amounts: str) -> Table:
 
 
 def _sum_up(one: Payout) -> None:
-    out.print(
+    say(
         f"\n[dim]{one.matched:,} of {one.lines:,} lines matched; {one.unmatched:,} wait, which leave {one.open:,} {one.asset} open;"
-        " amounts in minor units[/dim]", highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        " amounts in minor units[/dim]"
+    )

@@ -10,12 +10,12 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from tallystick.cli.console import out
+from tallystick.cli.console import out, say
 from tallystick.cli.run import Book, on_store
 from tallystick.errors import InvalidInput
 from tallystick.money import Asset, Money
 from tallystick.open_store import FIRST_BOOK, Store
-from tallystick.operations.rating import Preview, PreviewedLine
+from tallystick.operations.rating import AssetTotal, Preview, PreviewedLine
 from tallystick.rating.model import Detail, Line
 from tallystick.security.model import OPERATOR
 
@@ -72,10 +72,10 @@ def preview(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     async def work(store: Store) -> Preview:
         if price is not None:
             request["price"], request["unit"] = read_price_file(price), unit
-        if quantity is not None or transactions is not None:
-            each = None if transactions is None else transactions.split(",")
-            told = {"quantity": quantity, "events": events, "transactions": each, "share": share}
-            request["quantities"] = [{name: value for name, value in told.items() if value is not None}]
+        each = None if transactions is None else transactions.split(",")
+        told = {"quantity": quantity, "events": events, "transactions": each, "share": share}
+        if given_quantity := {name: value for name, value in told.items() if value is not None}:
+            request["quantities"] = [given_quantity]
         found: Preview = await store.operations.call(OPERATOR, book, "rating.preview", "", request)
         return found
 
@@ -109,9 +109,23 @@ def show(answer: Preview) -> None:
         _show_line(one, Asset(one.line.asset, exponents[one.line.asset]))
     if not answer.lines:
         out.print("nothing was used in that period that has a price")
-    if len(answer.lines) > 1:
-        for total in answer.totals:
-            out.print(f"total {Money(total.amount, Asset(total.asset, total.exponent))}", highlight=False)
+    for total in answer.totals:
+        _show_total(total, alone=len(answer.lines) == 1)
+
+
+def _show_total(total: AssetTotal, *, alone: bool) -> None:
+    """Show what the lines of an asset come to, unless there is one alone, and their taxes."""
+    asset = Asset(total.asset, total.exponent)
+    if not alone or total.taxes or total.problem is not None:
+        out.print(f"total {Money(total.amount, asset)}", highlight=False)
+    for tax in total.taxes:
+        how = tax.reason or ("contained" if tax.inclusive else "added")
+        of = f"{tax.rate} of {Money(tax.base, asset)}"
+        out.print(f"  {escape(tax.name)}: {of} = {Money(tax.amount, asset)}, {escape(how)}", highlight=False)
+    if total.with_taxes is not None:
+        out.print(f"with taxes [bold]{Money(total.with_taxes, asset)}[/bold]", highlight=False)
+    if total.problem is not None:
+        out.print(f"the taxes are not known: {escape(total.problem)}", highlight=False)
 
 
 def _show_line(one: PreviewedLine, asset: Asset) -> None:
@@ -126,7 +140,7 @@ def _show_line(one: PreviewedLine, asset: Asset) -> None:
         table.add_row(_part(detail, line), detail.quantity, detail.rate, detail.amount)
     if line.details:
         out.print(table)
-    out.print(f"  {escape(line.explanation)}", highlight=False, soft_wrap=True)
+    say(f"  {escape(line.explanation)}")
     out.print(f"  [bold]{Money(line.amount, asset)}[/bold]", highlight=False)
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tallystick.cli.console import complain, out
+from tallystick.cli.console import complain, out, say
 from tallystick.cli.run import Book, on_store, require_address
 from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.rebuild import rebuild as make_anew
@@ -49,7 +49,7 @@ def rebuild(
 
     found = on_store(work)
     for line in describe(of_book, found):
-        out.print(line, highlight=False, soft_wrap=True)
+        say(line)
     if not found.same:
         raise typer.Exit(1)
 

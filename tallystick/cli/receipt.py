@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from tallystick.cli.console import complain, out
+from tallystick.cli.console import complain, say
 from tallystick.cli.run import Book, on_store
 from tallystick.errors import InvalidInput, TallystickError
 from tallystick.money import Asset, Money
@@ -77,14 +77,12 @@ def _check_one(file: Path, public: str) -> bool:
     try:
         verified = verify_receipt(file.read_bytes(), public)
     except (TallystickError, OSError) as error:
-        complain.print(f"[red]✗[/red] {escape(str(file))}: {escape(str(error))}", highlight=False, soft_wrap=True)
+        say(f"[red]✗[/red] {escape(str(file))}: {escape(str(error))}", to=complain)
         return False
     payment, invoice = verified.statement["payment"], verified.statement["invoice"]
     amount = Money(payment["amount"], Asset(invoice["asset"], invoice["exponent"]))
-    out.print(
+    say(
         f"[green]✓[/green] {escape(file.name)}: {escape(payment['user'])} paid {amount} for invoice "
-        f"{invoice['number']}; place {verified.place:,} of {verified.size:,} in the log",
-        highlight=False,
-        soft_wrap=True,
+        f"{invoice['number']}; place {verified.place:,} of {verified.size:,} in the log"
     )
     return True

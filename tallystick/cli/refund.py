@@ -6,14 +6,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from tallystick.cli.console import out, print_whole
-from tallystick.cli.run import Book, ask, ask_of, on_store, write_instant
-from tallystick.open_store import FIRST_BOOK, Store
+from tallystick.cli.console import UNITS, out, say
+from tallystick.cli.pages import print_pages
+from tallystick.cli.run import Book, ask, on_store, write_instant
+from tallystick.open_store import FIRST_BOOK
 
 app = typer.Typer(no_args_is_help=True, help="Refunds: money of payments that goes back the way it came.")
-
-_UNITS = "[dim]amounts in minor units[/dim]"
-_PAGE = 1000
 
 
 @app.command()
@@ -38,12 +36,8 @@ def request(
     made = ask(book, "payments.refund", fields, dry_run=dry_run)
     source = "the invoice" if made.take_from == "invoice" else "what lay unallocated"
     what = "would be asked for" if dry_run else made.status
-    out.print(
-        f"{what}: {made.refund_id}, {made.amount:,} {made.asset} to {escape(made.customer)}, from {source}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    out.print(_UNITS)
+    say(f"{what}: {made.refund_id}, {made.amount:,} {made.asset} to {escape(made.customer)}, from {source}")
+    out.print(UNITS)
 
 
 @app.command("list")
@@ -53,21 +47,9 @@ def list_(
     book: Book = FIRST_BOOK,
 ) -> None:
     """List refunds in the order in which they were asked for."""
-
-    async def work(store: Store) -> int:
-        after: str | None = None
-        listed = 0
-        while True:
-            fields = {"payment_id": payment, "status": status, "after": after, "limit": _PAGE}
-            page = await ask_of(store, book, "refunds.list", fields)
-            listed += len(page.items)
-            if page.items:
-                print_whole(out, _refunds(page.items))
-            if page.next is None:
-                return listed
-            after = str(page.next)
-
-    out.print(_UNITS if on_store(work) else "there is no such refund")
+    fields = {"payment_id": payment, "status": status}
+    listed = on_store(lambda store: print_pages(store, book, "refunds.list", fields, _refunds))
+    out.print(UNITS if listed else "there is no such refund")
 
 
 @app.command()
@@ -88,9 +70,7 @@ def show(
         lines.append(f"ended at {write_instant(found.ended_at)}")
     if found.failure is not None:
         lines.append(f"failed: {escape(found.failure)}")
-    for line in lines:
-        out.print(line, highlight=False, soft_wrap=True)
-    out.print(_UNITS)
+    say(*lines, UNITS)
 
 
 def _refunds(items: list[Any]) -> Table:

@@ -9,7 +9,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from tallystick.cli.console import complain, out, print_whole
+from tallystick.cli.console import UNITS, complain, out, print_whole, say
+from tallystick.cli.pages import pages_of, print_pages
 from tallystick.cli.run import Book, on_store
 from tallystick.ids import uuid7
 from tallystick.open_store import FIRST_BOOK, Store
@@ -25,8 +26,6 @@ PolicyOption = Annotated[
     str | None,
     typer.Option("--policy", metavar="KIND or JSON", help="Such as pro_rata; the one in force if left out."),
 ]
-_UNITS = "[dim]amounts in minor units[/dim]"
-_PAGE = 1000
 
 
 @app.command()
@@ -58,11 +57,7 @@ def receive(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     made = _ask(book, "repayments.receive", fields, dry_run=dry_run)
     _show([(one.invoice, one.amount, one.why) for one in made.allocations])
     what = "would be received" if dry_run else "received"
-    out.print(
-        f"{what}: {made.id}, {made.amount:,} {made.asset} of {escape(made.customer)}, {made.unallocated:,} unallocated",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f"{what}: {made.id}, {made.amount:,} {made.asset} of {escape(made.customer)}, {made.unallocated:,} unallocated")
 
 
 @app.command()
@@ -86,8 +81,8 @@ def preview(
     print_whole(out, table)
     kind = msgspec.to_builtins(tried.policy)["kind"]
     left = f"{len(tried.left_out)} invoices get nothing, {tried.unallocated:,} {tried.asset} would lie unallocated"
-    out.print(f"{kind}, as the {tried.said_by} says; {left}", highlight=False, soft_wrap=True)
-    out.print(_UNITS)
+    say(f"{kind}, as the {tried.said_by} says; {left}")
+    out.print(UNITS)
 
 
 @app.command()
@@ -107,17 +102,12 @@ def unallocated(book: Book = FIRST_BOOK) -> None:
     """List what lies unallocated, customer by customer."""
 
     async def work(store: Store) -> None:
-        after: str | None = "0"
-        while after is not None:
-            page = await store.operations.call(
-                OPERATOR, book, "repayments.unallocated", "", {"after": after, "limit": _PAGE}
-            )
+        async for page in pages_of(store, book, "repayments.unallocated", {}):
             for one in page.items:
-                out.print(f"{one.amount:,} {one.asset}  {escape(one.customer)}", highlight=False, soft_wrap=True)
-            after = page.next
+                say(f"{one.amount:,} {one.asset}  {escape(one.customer)}")
 
     on_store(work)
-    out.print(_UNITS)
+    out.print(UNITS)
 
 
 @app.command("list")
@@ -125,18 +115,8 @@ def list_(
     customer: Annotated[str | None, typer.Option(help="Only this customer's.")] = None, book: Book = FIRST_BOOK
 ) -> None:
     """List repayments in the order in which they came."""
-
-    async def work(store: Store) -> None:
-        after: str | None = ""
-        while after is not None:
-            fields = {"customer": customer, "after": after, "limit": _PAGE}
-            page = await store.operations.call(OPERATOR, book, "repayments.list", "", fields)
-            if page.items:
-                print_whole(out, _repayments(page.items))
-            after = page.next
-
-    on_store(work)
-    out.print(_UNITS)
+    on_store(lambda store: print_pages(store, book, "repayments.list", {"customer": customer}, _repayments))
+    out.print(UNITS)
 
 
 @app.command()
@@ -155,7 +135,7 @@ def refund(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
               "amount": amount}  # fmt: skip
     made = _ask(book, "repayments.refund", fields, dry_run=dry_run)
     what = "would be given back" if dry_run else "given back"
-    out.print(f"{what}: {made.amount:,} {made.asset} to {escape(made.to_account)}", highlight=False, soft_wrap=True)
+    say(f"{what}: {made.amount:,} {made.asset} to {escape(made.to_account)}")
 
 
 @app.command()
@@ -169,7 +149,7 @@ def reverse(
     made = _ask(book, "repayments.reverse", {"id": repayment, "reason": reason}, dry_run=dry_run)
     _show([(invoice, amount, "is owed again") for invoice, amount in made.reopened.items()])
     what = "would be reversed" if dry_run else "reversed"
-    out.print(f"{what}: {made.amount:,} {made.asset} to {escape(made.to_account)}", highlight=False, soft_wrap=True)
+    say(f"{what}: {made.amount:,} {made.asset} to {escape(made.to_account)}")
 
 
 def _show(placed: list[tuple[Any, int, str]]) -> None:

@@ -14,7 +14,7 @@ import typer
 import uvloop
 from rich.markup import escape
 
-from tallystick.cli.console import complain, tell_error
+from tallystick.cli.console import complain, say, tell_error
 from tallystick.db.connect import faults_told
 from tallystick.errors import TallystickError
 from tallystick.ids import uuid7
@@ -60,7 +60,7 @@ def settings() -> Settings:
     try:
         chosen = read_settings()
     except ValueError as error:
-        complain.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        say(f"[red]error:[/red] {escape(str(error))}", to=complain)
         raise typer.Exit(2) from error
     if chosen.postgres_url is not None:
         require_address(chosen.postgres_url, "TALLYSTICK_POSTGRES_URL")
@@ -76,10 +76,11 @@ def require_address(url: str, given_as: str) -> None:
     except ValueError:
         clear = False
     if not clear:
-        complain.print(
+        say(
             f"[red]error:[/red] {given_as} is not an address that can be read; in a user's name and password write "
-            "/ as %2F, ? as %3F, # as %23, @ as %40, : as %3A and % as %25", highlight=False, soft_wrap=True
-        )  # fmt: skip
+            "/ as %2F, ? as %3F, # as %23, @ as %40, : as %3A and % as %25",
+            to=complain,
+        )
         raise typer.Exit(2)
 
 

@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tallystick.cli.amounts import read_amounts
-from tallystick.cli.console import complain, out, print_whole
+from tallystick.cli.console import UNITS, complain, out, say
+from tallystick.cli.pages import print_pages
 from tallystick.cli.run import Book, on_store
 from tallystick.collecting.slips.draw_barcode import draw_png, draw_svg
 from tallystick.collecting.slips.model import SettledSlips, Slip
@@ -24,7 +25,6 @@ from tallystick.security.model import OPERATOR
 
 app = typer.Typer(no_args_is_help=True, help="Slips: paid at a store's counter, announced first and settled later.")
 _DRAW = {".svg": draw_svg, ".png": draw_png}
-_PAGE = 1000
 Amount = Annotated[int | None, typer.Option(help="Minor units; left out: all of it.")]
 Reference = Annotated[str, typer.Argument(help="The store's own id of it; each counts once.")]
 Number = Annotated[str, typer.Argument(help="The number of the slip.")]
@@ -60,9 +60,7 @@ def issue(
         return slip, money
 
     slip, money = on_store(work)
-    out.print(
-        f"slip {printed(slip.number)}: {money}, until {slip.expires_on} {slip.zone}", highlight=False, soft_wrap=True
-    )
+    say(f"slip {printed(slip.number)}: {money}, until {slip.expires_on} {slip.zone}")
     if file is not None:
         content = _DRAW[file.suffix](slip.number, slip.expires_on, slip.amount)
         file.write_bytes(content)
@@ -144,7 +142,7 @@ def apply_(
 
     report = on_store(work)
     counts = ", ".join(f"{count:,} {what}" for what, count in sorted(report.counts.items())) or "nothing"
-    out.print(f"{report.rows:,} rows: {counts}", highlight=False, soft_wrap=True)
+    say(f"{report.rows:,} rows: {counts}")
     for one in report.told:
         complain.print(one, highlight=False, markup=False, soft_wrap=True)
     if report.counts["refused"]:
@@ -158,20 +156,9 @@ def list_(
     book: Book = FIRST_BOOK,
 ) -> None:
     """List slips with what was heard of them."""
-
-    async def work(store: Store) -> None:
-        after: str | None = None
-        while True:
-            fields = {"customer": customer, "invoice": invoice, "after": after, "limit": _PAGE}
-            page = await store.operations.call(OPERATOR, book, "slips.list", "", fields)
-            if page.items:
-                print_whole(out, _table(page.items))
-            if page.next is None:
-                return
-            after = str(page.next)
-
-    on_store(work)
-    out.print("[dim]amounts in minor units[/dim]")
+    fields = {"customer": customer, "invoice": invoice}
+    on_store(lambda store: print_pages(store, book, "slips.list", fields, _table))
+    out.print(UNITS)
 
 
 def _do(operation: str, fields: dict[str, object], book: str) -> None:
@@ -182,11 +169,10 @@ def _do(operation: str, fields: dict[str, object], book: str) -> None:
         return slip
 
     slip = on_store(work)
-    out.print(
+    say(
         f"slip {printed(slip.number)} is {slip.status}: {slip.announced:,} announced, {slip.settled:,} settled, "
-        "in minor units",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        "in minor units"
+    )
 
 
 def _table(items: list[Slip]) -> Table:

@@ -6,20 +6,20 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tallystick.cli.amounts import read_amounts
-from tallystick.cli.console import complain, out
+from tallystick.cli.console import complain, out, say
+from tallystick.cli.follow_run import follow_run, tell_issued
+from tallystick.cli.pages import pages_of
 from tallystick.cli.run import Book, ask, on_store
 from tallystick.ids import uuid7
 from tallystick.invoicing.preview_subscription import PreviewInvoice
 from tallystick.money import Asset, Money
 from tallystick.open_store import FIRST_BOOK, Store
 from tallystick.operations.run import encoder
-from tallystick.operations.run_chunks import RunTerms, Stage
+from tallystick.operations.run_chunks import RunTerms
 from tallystick.operations.subscription_run import SubscriptionRun, run_subscriptions
 from tallystick.operations.subscriptions import Changed
 from tallystick.security.model import OPERATOR
@@ -67,15 +67,16 @@ def show_plan(
 def list_plans(book: Book = FIRST_BOOK) -> None:
     """List the versions of all plans."""
     table = Table("plan", "from", "name", "billed", "phases", box=None)
-    after: str | None = ""
-    while after is not None:
-        page = ask(book, "plans.list", {"after": after, "limit": 1000})
-        for one in page.items:
-            content = one.content
-            billed = f"{content.interval.count} {content.interval.unit}, {content.billing}, {content.asset}"
-            phases = ", ".join(phase.name for phase in one.phases)
-            table.add_row(one.plan, _shown(one.effective_at, content.zone), escape(content.name), billed, phases)
-        after = page.next
+
+    async def work(store: Store) -> None:
+        async for page in pages_of(store, book, "plans.list", {}):
+            for one in page.items:
+                content = one.content
+                billed = f"{content.interval.count} {content.interval.unit}, {content.billing}, {content.asset}"
+                phases = ", ".join(phase.name for phase in one.phases)
+                table.add_row(one.plan, _shown(one.effective_at, content.zone), escape(content.name), billed, phases)
+
+    on_store(work)
     out.print(table)
 
 
@@ -174,21 +175,16 @@ def list_subscriptions(
 ) -> None:
     """List subscriptions in order of id."""
     table = Table("id", "customer", "status", "plan", "quantity", "billed next", box=None)
-    after: str | None = ""
-    while after is not None:
-        page = ask(book, "subscriptions.list", {"customer": customer, "after": after, "limit": 1000})
-        for one in page.items:
-            last = one.spans[-1] if one.spans else None
-            due = _shown(one.next_due_at, one.zone) or "never"
-            row = (
-                one.id,
-                escape(one.customer),
-                one.status,
-                last.plan if last else "",
-                str(last.quantity if last else 0),
-            )
-            table.add_row(*row, due)
-        after = page.next
+
+    async def work(store: Store) -> None:
+        async for page in pages_of(store, book, "subscriptions.list", {"customer": customer}):
+            for one in page.items:
+                last = one.spans[-1] if one.spans else None
+                plan, quantity = (last.plan, str(last.quantity)) if last else ("", "0")
+                due = _shown(one.next_due_at, one.zone) or "never"
+                table.add_row(one.id, escape(one.customer), one.status, plan, quantity, due)
+
+    on_store(work)
     out.print(table)
 
 
@@ -210,29 +206,19 @@ def run_(
     given = None if until is None else _instant(until)
 
     async def work(store: Store) -> tuple[SubscriptionRun, list[Money]]:
-        columns = [TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            bars = {stage: progress.add_task(stage, total=None) for stage in ("drafting", "issuing")}
-            waiting = progress.add_task("waiting for an open transaction, seconds", total=None, visible=False)
-
-            def tick(stage: Stage, done: int) -> None:
-                progress.update(bars.get(stage, waiting), completed=done, visible=True)
-
+        with follow_run(chosen.patience) as tick:
             present = store.operations.clock.now()
             done = await run_subscriptions(store.operations, OPERATOR, book, given or present, chosen, tick)
         return done, await read_amounts(store, book, done.totals)
 
     done, amounts = on_store(work)
     out.print(f"{done.subscriptions:,} subscriptions due, {done.issued:,} invoices issued", highlight=False)
-    if done.issued:
-        out.print(f"  numbers {done.first_number} to {done.last_number}", highlight=False)
-    for amount in amounts:
-        out.print(f"  {amount}", highlight=False)
+    tell_issued(done, amounts)
     if done.failed:
         complain.print(f"{len(done.failed):,} could not be billed; the next run tries again:", highlight=False)
         for one in done.failed:
             line = f"  {escape(one.subscription)}: {escape(one.message)} [dim]{one.code}[/dim]"
-            complain.print(line, highlight=False, soft_wrap=True)
+            say(line, to=complain)
         raise typer.Exit(3)
 
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tallystick.cli.amounts import read_assets
-from tallystick.cli.console import out
+from tallystick.cli.console import UNITS, out
 from tallystick.cli.run import INSTANT_FORMS, Book, ask, ask_of, in_utc, on_store
 from tallystick.money import Asset, Money
 from tallystick.open_store import FIRST_BOOK, Store
@@ -84,4 +84,4 @@ def preview(
         out.print(f"{escape(one.name)} {one.rate} of {shown(one.base)}: {shown(one.amount)} {how}", highlight=False)
     out.print(f"subtotal {shown(found.subtotal)}, total {shown(found.total)}", highlight=False)
     if of_asset is None:
-        out.print("[dim]amounts in minor units[/dim]")
+        out.print(UNITS)

@@ -17,7 +17,7 @@ class UsageCommands(ListedCommands):
         Listed("check-totals", "usage_queries:check_totals", "Bring the totals up to date, compare them with the single events, and name the first bucket that differs; then exit with 1."),
         Listed("export", "usage_queries:export", "Write what `usage totals` shows, or with --events the events behind it, to a file of Parquet, Arrow or CSV."),
         Listed("months", "usage_archive:months", "List the months of usage: attached, detached, exported or dropped, and how much there is of each."),
-        Listed("detach", "usage_archive:detach", "Detach a month that is over: it stays in the store, and is neither read nor rated."),
+        Listed("detach", "usage_archive:detach", "Detach a month that is over: it stays in the store, and is neither read nor rated, but for its totals."),
         Listed("attach", "usage_archive:attach", "Attach a month again, with what came late for it meanwhile."),
         Listed("drop", "usage_archive:drop", "Drop a month that is detached and exported, and whose invoices are issued. That its events were there stays known."),
         Listed("export-month", "usage_archive:export", "Write a month that is detached to a Parquet file, with a manifest beside it: rows, order, SHA-256."),

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tallystick.cli.console import complain, out
+from tallystick.cli.console import complain, out, say
 from tallystick.cli.run import Book, ask, on_store
 from tallystick.ids import uuid7
 from tallystick.open_store import FIRST_BOOK, Store
@@ -115,7 +115,7 @@ def months(book: Book = FIRST_BOOK) -> None:
 
 
 def detach(month: Month, book: Book = FIRST_BOOK) -> None:
-    """Detach a month that is over: it stays in the store, and is neither read nor rated."""
+    """Detach a month that is over: it stays in the store, and is neither read nor rated, but for its totals."""
 
     async def work(store: Store) -> MovedOutput:
         return await detach_folded(store.operations, OPERATOR, book, month)
@@ -152,7 +152,7 @@ def export(
 
     written = on_store(work)
     for one in written:
-        out.print(f"{one.file}: {one.rows:,} rows\n  sha256 {one.sha256}", highlight=False, soft_wrap=True)
+        say(f"{one.file}: {one.rows:,} rows\n  sha256 {one.sha256}")
     if not written:
         out.print(f"nothing of {month} is detached that is not exported", highlight=False)
 

@@ -1,8 +1,11 @@
 """`tallystick usage import`: files of usage go in."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
@@ -11,11 +14,12 @@ from tallystick.cli.console import out
 from tallystick.cli.run import Book, on_store
 from tallystick.errors import InvalidInput
 from tallystick.open_store import FIRST_BOOK, Store
-from tallystick.operations.import_usage import DEFAULT_SOURCE, ImportReport, import_usage
+from tallystick.operations.import_usage import DEFAULT_SOURCE, ImportReport, LineAnswer, Told, import_usage
 from tallystick.security.model import OPERATOR
 from tallystick.usage.decode import CsvMapping, Format
 
 _SHOWN = 10
+_lines = msgspec.json.Encoder()
 
 
 def import_(
@@ -44,6 +48,13 @@ def import_(
             "--complete", help="Nothing more will be written to the file: its last line counts without a line break."
         ),
     ] = False,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write what became of each line that was not accepted to this file, a JSON object a line.",
+            show_default=False,
+        ),
+    ] = None,
     book: Book = FIRST_BOOK,
 ) -> None:
     """
@@ -57,17 +68,44 @@ def import_(
         mapping = read_mapping(column or [])
         columns = [TextColumn("usage in"), BarColumn(), DownloadColumn(), TimeElapsedColumn()]
         terminal = Console(stderr=True)
-        with Progress(*columns, console=terminal, disable=not terminal.is_terminal) as progress:
+        bars = Progress(*columns, console=terminal, disable=not terminal.is_terminal)
+        with answer_file(answers, file) as told, bars as progress:
             bar = progress.add_task("usage in", total=None)
             return await import_usage(
                 store.operations, OPERATOR, book, file, source=source, format=format_, mapping=mapping,
                 complete=complete, progress=lambda done, size: progress.update(bar, completed=done, total=size),
+                told=told,
             )  # fmt: skip
 
     report = on_store(work)
     say_import(out, report)
     if report.malformed or report.refused:
         raise typer.Exit(3)
+
+
+@contextlib.contextmanager
+def answer_file(path: Path | None, read: Path) -> Iterator[Told | None]:
+    """
+    Hand out what writes answers to the file *path*, over what is there; None: nothing does.
+
+    Raises:
+        InvalidInput: there can be no such file, or it is the one that is *read* (``invalid_input``).
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        if path.exists() and read.exists() and path.samefile(read):
+            raise InvalidInput(field="--answers", rule=f"{path} is the file that is imported; name another")
+        file = path.open("wb")
+    except OSError as error:
+        raise InvalidInput(field="--answers", rule=f"{path} cannot be written: {error.strerror}") from error
+    with file:
+
+        def tell(answers: list[LineAnswer]) -> None:
+            file.write(_lines.encode_lines(answers))
+
+        yield tell
 
 
 def read_mapping(columns: list[str]) -> CsvMapping | None:
@@ -118,11 +156,13 @@ def say_import(console: Console, report: ImportReport) -> None:
     for malformed in report.malformed_lines[:_SHOWN]:
         say(f"{'line':>{width}} {malformed.line:,}: {malformed.reason}")
     if report.malformed > _SHOWN:
-        say(f"{'':>{width}} and {report.malformed - _SHOWN:,} more")
+        say(f"{'':>{width}} and {report.malformed - _SHOWN:,} more: --answers FILE names each")
     if report.refused:
         say(f"{report.refused:>{width},} refused")
         for refused in report.refused_events[:_SHOWN]:
             say(f"{'':>{width}} {refused.id}: {refused.reason}")
+        if report.refused > _SHOWN:
+            say(f"{'':>{width}} and {report.refused - _SHOWN:,} more: --answers FILE names each")
     if report.unfinished_line is not None:
         say(f"line {report.unfinished_line:,} has no line break, so that it may not be whole yet, and was left: import "
             "the file again when it has, or with --complete if nothing more will be written to it")  # fmt: skip

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from tallystick.cli.console import complain, out, print_whole
 from tallystick.cli.ledger import read_instant
+from tallystick.cli.pages import pages_of
 from tallystick.cli.run import Book, on_store
 from tallystick.errors import InvalidInput
 from tallystick.ledger.books import find_book
@@ -26,10 +27,9 @@ from tallystick.usage.export.model import Format, format_of
 from tallystick.usage.totals.ask import CUSTOMER
 from tallystick.usage.totals.buckets import Per
 from tallystick.usage.totals.check import Difference, check_month, months_with_usage
-from tallystick.usage.totals.read import Total, TotalsPage
+from tallystick.usage.totals.read import Total
 
 _MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
-_AT_ONCE = 1000
 
 Since = Annotated[
     str, typer.Option("--from", help="From this instant or month on, as in 2026-01-31T00:00:00Z or 2026-01.")
@@ -67,20 +67,11 @@ def totals(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     """Show what a meter reads, per hour, day or month of a time zone, or in all."""
     asked = _totals_input(since, until, meter, type_, quantity, customer, where, group_by, per, zone)
     found: list[Total] = []
+    fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
 
     async def work(store: Store) -> None:
-        after = ""
-        while True:
-            fields = {
-                **{name: getattr(asked, name) for name in asked.__struct_fields__},
-                "after": after,
-                "limit": _AT_ONCE,
-            }
-            page: TotalsPage = await store.operations.call(OPERATOR, book, "usage.totals", "", fields)
+        async for page in pages_of(store, book, "usage.totals", fields):
             found.extend(page.items)
-            if page.next is None:
-                return
-            after = page.next
 
     on_store(work)
     _show_totals(out, found, asked)

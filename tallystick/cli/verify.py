@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tallystick.cli.console import out
+from tallystick.cli.console import out, say
 from tallystick.cli.run import Book, on_store
 from tallystick.cli.run import settings as read
 from tallystick.cli.verify_in_processes import Wanted, cores, verify_in_processes
@@ -78,7 +78,7 @@ async def verify_with_progress(
             store.operations, store.url, wanted, processes=processes or cores(), progress=tick
         )
     for line in describe(name, found):
-        out.print(line, highlight=False, soft_wrap=True)
+        say(line)
     return found.ok
 
 

@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from tallystick.cli.amounts import read_assets
-from tallystick.cli.console import out, print_whole
+from tallystick.cli.console import out, print_whole, say
+from tallystick.cli.pages import pages_of
 from tallystick.cli.run import INSTANT_FORMS, Book, ask_of, in_utc, on_store, write_instant
 from tallystick.ids import uuid7
 from tallystick.money import Asset, Money
@@ -18,7 +19,6 @@ app = typer.Typer(no_args_is_help=True, help="Prepaid credit: granted, spent by 
 
 Customer = Annotated[str, typer.Argument(help="Whose wallet.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Judge it, answer, and keep nothing.")]
-_PAGE = 1000
 
 
 @app.command(context_settings={"ignore_unknown_options": True})  # or -5 would be an option, and not an amount
@@ -95,13 +95,10 @@ def history(customer: Customer, book: Book = FIRST_BOOK) -> None:
     """List what came to a customer's wallet and went, as the ledger has it."""
 
     async def work(store: Store) -> None:
-        after: str | None = ""
-        while after is not None:
-            page = await ask_of(store, book, "wallets.history", {"customer": customer, "after": after, "limit": _PAGE})
+        async for page in pages_of(store, book, "wallets.history", {"customer": customer}):
             if page.items:
                 assets = await read_assets(store, book, [one.asset for one in page.items])
                 print_whole(out, _entries(page.items, assets))
-            after = page.next
 
     on_store(work)
 
@@ -127,9 +124,7 @@ def _change(book: str, operation: str, fields: dict[str, object], what: str, *, 
         return one, (await read_assets(store, book, [one.asset]))[one.asset]
 
     one, asset = on_store(work)
-    out.print(
+    say(
         f"{'would be ' if dry_run else ''}{what}: {one.id}, {Money(one.amount, asset)} for {escape(one.customer)}, "
-        f"{Money(one.balance, asset)} left",
-        highlight=False,
-        soft_wrap=True,
+        f"{Money(one.balance, asset)} left"
     )

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 Connection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
 """A connection of one's own, or one lent by a pool."""
-_NAME = re.compile(r"^-- name: ([a-z][a-z0-9_]*)\n", re.MULTILINE)
+_BLOCK = re.compile(r"^-- (name|part): ([a-z][a-z0-9_]*)\n", re.MULTILINE)
+_USE = re.compile(r"^-- with: ([a-z][a-z0-9_]*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,11 @@ class Query:
 
 @dataclass(slots=True)
 class Queries:
-    """The named blocks of one ``queries.sql``; declaring each ties it to the class of its rows."""
+    """
+    The named blocks of one ``queries.sql``; declaring each ties it to the class of its rows.
+
+    What several blocks begin with is a ``-- part:`` of its own, and stands where a line of theirs says ``-- with:`` it.
+    """
 
     file: Path
     blocks: dict[str, str] = field(init=False)
@@ -37,9 +42,21 @@ class Queries:
     """Every query of the program, for the test that prepares each against the migrated schema."""
 
     def __post_init__(self) -> None:
-        """Read the file once."""
-        parts = _NAME.split(self.file.read_text())
-        self.blocks = dict(zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True))
+        """
+        Read the file once.
+
+        Raises:
+            KeyError: a block says that it is with a part that the file does not have.
+        """
+        texts = _BLOCK.split(self.file.read_text())
+        found = {
+            (kind, name): text.strip() for kind, name, text in zip(texts[1::3], texts[2::3], texts[3::3], strict=True)
+        }
+        self.blocks = {
+            name: _USE.sub(lambda use: found["part", use[1]], text)
+            for (kind, name), text in found.items()
+            if kind == "name"
+        }
 
     def rows(self, name: str, row: type[Row]) -> Callable[..., Awaitable[list[Row]]]:
         """Declare a query of many rows, each built from its columns in order."""

@@ -153,4 +153,4 @@ async def _adjusted(connection: Connection, book_id: int, invoice: Invoice) -> d
     if not ids:
         return {}
     found = await _find_numbers(connection, book_id, list(ids))
-    return {uuid.UUID(bytes=one.bytes): printed_number(series, number) for one, series, number in found}
+    return {one: printed_number(series, number) for one, series, number in found}

@@ -4,7 +4,7 @@ from tallystick.errors import Kind, TallystickError
 
 
 class UnknownPartyCustomer(TallystickError):
-    """There is no customer {customer} in this book; a customer is known from its first usage or invoice on."""
+    """There is no customer {customer} in this book; a customer is known from the first usage, invoice, grant or subscription on."""
 
     code = "documents.unknown_customer"
     kind = Kind.NOT_FOUND

@@ -14,13 +14,14 @@ from fractions import Fraction
 import msgspec
 
 from tallystick.catalog.plans.model import MAXIMUM, MINIMUM, PlanVersion
+from tallystick.invoicing.add_unused import NOTHING_USED, none_of
 from tallystick.invoicing.cover_usage import UsageCovered, cover_usage
 from tallystick.invoicing.keep_billed import Window, keep_billed, window_of
 from tallystick.invoicing.prepare_bills import Due, Priced
 from tallystick.money import Asset, Money
 from tallystick.periods import BillingPeriod
 from tallystick.rating.exact import EXACT
-from tallystick.rating.rate import needs, rate
+from tallystick.rating.rate import asks_at_zero, needs, rate
 from tallystick.rating.read_price import read_price
 from tallystick.subscriptions.reconcile import Reconciled, balances_of, reconcile
 from tallystick.subscriptions.wanted import Plans, Run, Usage, Wanted, flat_lines, limit_share, major, usage_charges
@@ -66,6 +67,8 @@ def bill_subscription(due: Due, priced: Priced, wallets: Wallets, least: int = 0
                         lines += [line] if (line := kept[window]) else []
                     elif window in read:
                         lines.append(_usage_line(due, priced, *read[window], by_window.get(window, NOTHING), asset))
+                    else:
+                        lines += _unused_lines(priced, usage, limit_share(run, one), asset)
                 lines += _limits(run, one, lines, asset)
             wanted += lines
     return reconcile(wanted, due.billed, asset, least, covered.given_back)
@@ -132,6 +135,17 @@ def _usage_line(due: Due, priced: Priced, usage: Usage, read: Aggregate, covered
         explanation=str(detail["explanation"]),
         draws=covered.draws,
     )
+
+
+def _unused_lines(priced: Priced, usage: Usage, share: Fraction, asset: Asset) -> Iterable[Wanted]:
+    """Return what a charge asks for that nothing was used of: what its price fixes, for the time that was not paused."""
+    price = read_price(usage.given.price)
+    if not share or not asks_at_zero(price):
+        return
+    unpriced = _unpriced(usage, NOTHING_USED, priced)
+    unit = priced.meters[usage.given.meter or ""].name
+    line = rate(price, NOTHING_USED.quantity, asset, unit, share=share, events=0, transactions=none_of(NOTHING_USED))
+    yield replace(unpriced, amount=line.amount, detail=msgspec.to_builtins(line), explanation=line.explanation)
 
 
 def _limits(run: Run, one: BillingPeriod, lines: Sequence[Wanted], asset: Asset) -> Iterable[Wanted]:

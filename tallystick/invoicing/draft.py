@@ -19,8 +19,10 @@ from tallystick.catalog.plans.find_plan import require_no_plan
 from tallystick.catalog.prices_in import prices_in
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.errors import InvalidInput, Kind, TallystickError
-from tallystick.invoicing.adjust import LAST_CUSTOMER, Changes, find_changes, late_customers, settle
+from tallystick.invoicing.add_unused import add_unused, is_due_unused, none_of
+from tallystick.invoicing.adjust import settle
 from tallystick.invoicing.billing_period import fix_zone
+from tallystick.invoicing.find_changes import LAST_CUSTOMER, Changes, find_changes, late_customers
 from tallystick.invoicing.model import Drafted, SetAside, how_many_fit
 from tallystick.invoicing.read_transactions import Transactions, read_transactions
 from tallystick.invoicing.tax_draft import UNTAXABLE, Answered, TaxedBelowZero, tax_draft
@@ -50,6 +52,8 @@ _customer_exists = _queries.value("customer_exists")
 _find_drafted = _queries.tuples("find_drafted")
 _behind_prices = _queries.value("behind_prices")
 _is_any_month_away = _queries.value("is_any_month_away")
+_NO_BOUND = 2**63 - 1
+"""Beyond every place in the order."""
 _ONCE = Aggregate(0, Decimal(1))
 """What a flat charge is due for: one period, and no usage."""
 
@@ -132,16 +136,24 @@ class _DueWindow:
     takes_credits: bool
     """Where a price judges each transaction, a quantity less what is covered would be that of none."""
     meter: str | None
+    due_unused: bool
+    """It is asked for where nothing was used of its charge in all of the period."""
     rated: dict[Aggregate, Line] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, window: PriceWindow, readings: _Readings, transactions: Transactions) -> "_DueWindow":
-        """Pick out what the window is rated by."""
+    def of(cls, window: PriceWindow, period: Period, readings: _Readings, transactions: Transactions) -> "_DueWindow":
+        """Pick out what the window of *period* is rated by."""
         if window.meter is None:
-            return cls(window, None, {}, takes_credits=False, meter=None)
+            return cls(window, None, {}, takes_credits=False, meter=None, due_unused=False)
         key = (window.meter.code, window.period)
-        each = needs(window.price) == "transactions"
-        return cls(window, readings[key], transactions.get(key, {}), takes_credits=not each, meter=window.meter.code)
+        return cls(
+            window,
+            readings[key],
+            transactions.get(key, {}),
+            takes_credits=needs(window.price) != "transactions",
+            meter=window.meter.code,
+            due_unused=is_due_unused(window, period),
+        )
 
     def used(self, customer_id: int) -> Aggregate | None:
         """Return what a customer used; None: nothing."""
@@ -153,7 +165,7 @@ class _DueWindow:
         if found is None or self.transactions:
             window = self.window
             unit = "periods" if window.meter is None else window.meter.name
-            each = self.transactions.get(customer_id)
+            each = self.transactions.get(customer_id, none_of(used))
             found = rate(window.price, used.quantity, window.asset, unit, events=used.events, transactions=each)
             self.rated[used] = found
         return found
@@ -170,7 +182,7 @@ async def draft(
     Write the invoices of a chunk of customers, leaving out those that are written already.
 
     A customer is invoiced who used what a meter of the product counts (any usage, where the product has flat
-    charges alone). Every version of a charge is rated by itself, with its own tiers and free units, on what was
+    charges alone). Of what they did not use, what its price asks for all the same is due. Every version of a charge is rated by itself, with its own tiers and free units, on what was
     used while it was in force; a flat charge is due once, at the version in force when the period starts. What usage
     that came late makes of lines of earlier invoices is adjusted on the new one; who used nothing since gets an
     invoice of adjustments alone, if they come to something.
@@ -224,7 +236,7 @@ async def draft(
     if order.answered:
         answers = await find_answers(connection, book.book_id, unfinished, order.period.end_at, this_transaction)
     transactions = await read_transactions(connection, book.book_id, unfinished, windows, through)
-    due = [_DueWindow.of(one, readings, transactions) for one in windows]
+    due = [_DueWindow.of(one, order.period, readings, transactions) for one in windows]
     chunk = _draft_chunk(
         book.name, order, customers, _Due(due, bool(readings), changes, there, wallets, taxes, answers)
     )
@@ -242,6 +254,14 @@ async def draft(
         next=f"{chunk.customers[-1][0]}.{pinned}" if more else None,
         questions=chunk.questions if order.answered else msgspec.UNSET,
     )
+
+
+async def next_to_draft(connection: Connection, book_id: int, order: DraftOrder) -> tuple[int, str] | None:
+    """Return the customer whom the next chunk begins with, as (customer_id, ref); None: nobody is left."""
+    found = await prices_in(connection, book_id, order.product, order.period)
+    held = [one.meter.event_type for one in found if one.meter is not None and one.meter.aggregation == "time_weighted"]
+    customers = await _choose_customers(connection, book_id, order, _NO_BOUND, held)
+    return customers[0] if customers else None
 
 
 async def _require_settled(
@@ -371,7 +391,8 @@ def _draft_customer(book: str, order: DraftOrder, customer: tuple[int, str], due
     by_asset: dict[int, tuple[Asset, list[DraftLine]]] = {}
     used = [window.used(customer_id) for window in due.windows]
     if not due.metered or any(it.readings is not None and of_it for it, of_it in zip(due.windows, used, strict=True)):
-        for one, of_one in zip(due.windows, used, strict=True):
+        owed = add_unused([one.window.charge for one in due.windows], [one.due_unused for one in due.windows], used)
+        for one, of_one in zip(due.windows, owed, strict=True):
             asset_id = one.window.asset_id
             if of_one is not None and (customer_id, asset_id) not in due.there:
                 line = _line(due.wallets, order.product, one, of_one, customer_id)

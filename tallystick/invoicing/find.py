@@ -1,6 +1,7 @@
 """Find invoices, with what the ledger says is outstanding on each."""
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,12 +73,20 @@ async def find_invoice(connection: Connection, ledger: Ledger, invoice_id: uuid.
 async def find_invoices(connection: Connection, book_id: int, invoice_ids: Sequence[uuid.UUID]) -> list[Invoice]:
     """Return those of the invoices that exist, in order of *invoice_ids*."""
     rows = await _find_invoices(connection, book_id, list(invoice_ids))
-    lines: dict[uuid.UUID, list[InvoiceLine]] = {row[0]: [] for row in rows}
-    for invoice_id, *line in await _find_lines(connection, book_id, list(invoice_ids)):
-        lines[invoice_id].append(_line(line))
+    lines = await find_lines(connection, book_id, invoice_ids)
     taxes = await find_taxes(connection, book_id, invoice_ids)
     uses = await uses_of_invoices(connection, book_id, invoice_ids)
-    return [_invoice(row, lines[row[0]], taxes.get(row[0], []), uses.get(row[0], [])) for row in rows]
+    return [_invoice(row, lines.get(row[0], []), taxes.get(row[0], []), uses.get(row[0], [])) for row in rows]
+
+
+async def find_lines(
+    connection: Connection, book_id: int, invoice_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, list[InvoiceLine]]:  # fmt: skip
+    """Return the lines of invoices in their order; an invoice without any is not in it."""
+    lines: defaultdict[uuid.UUID, list[InvoiceLine]] = defaultdict(list)
+    for invoice_id, *line in await _find_lines(connection, book_id, list(invoice_ids)):
+        lines[invoice_id].append(_line(line))
+    return lines
 
 
 async def page_invoices(
@@ -153,68 +162,6 @@ async def invoice_account(connection: Connection, book_id: int, invoice_id: uuid
     if account_id is None:
         raise InvoiceNotIssued(field="id", invoice=invoice_id)
     return InvoiceAccount(account_id, account_of(invoice_id), asset_id, asset, int(outstanding))
-
-
-def canonical_statement(invoice: Invoice) -> dict[str, Any]:
-    """Return what a receipt says of an issued invoice, as plain JSON that never changes: no status, no float."""
-    return {
-        "id": str(invoice.id),
-        "number": invoice.number,
-        "customer": invoice.customer,
-        "product": invoice.product,
-        "asset": invoice.asset,
-        "exponent": invoice.exponent,
-        **_of_what(invoice),
-        "due_on": None if invoice.due_on is None else invoice.due_on.isoformat(),
-        "total": invoice.total,
-        "lines": [_line_statement(line) for line in invoice.lines],
-        **_taxes_and_credits(invoice),
-    }
-
-
-def _of_what(invoice: Invoice) -> dict[str, Any]:
-    """Say what an invoice is for: a period, or what a product asked for under its reference."""
-    if invoice.period_start is None or invoice.period_end is None:
-        return {"reference": invoice.reference, "memo": invoice.memo}
-    return {
-        "period_start": invoice.period_start.isoformat(),
-        "period_end": invoice.period_end.isoformat(),
-        "usage_through": invoice.usage_through,
-    }
-
-
-def _line_statement(line: InvoiceLine) -> dict[str, Any]:
-    if line.price_at is None or line.period_start is None or line.period_end is None:
-        return {
-            "description": line.name,
-            "quantity": line.quantity,
-            "unit_amount": line.unit_amount,
-            "amount": line.amount,
-            "tax_category": line.tax_category,
-        }
-    return {
-        "charge": line.charge,
-        "name": line.name,
-        "price_at": line.price_at.isoformat(),
-        "meter": line.meter,
-        "period_start": line.period_start.isoformat(),
-        "period_end": line.period_end.isoformat(),
-        "events": line.events,
-        "quantity": line.quantity,
-        "unit": line.unit,
-        "amount": line.amount,
-        "explanation": line.explanation,
-    }
-
-
-def _taxes_and_credits(invoice: Invoice) -> dict[str, Any]:
-    """Return what a statement says of taxes and credits, where there are any."""
-    said: dict[str, Any] = {}
-    if invoice.taxes:
-        said["taxes"] = [msgspec.to_builtins(one) for one in invoice.taxes]
-    if invoice.credits:
-        said["credits"] = [msgspec.to_builtins(one) for one in invoice.credits]
-    return said
 
 
 def _invoice(row: tuple[Any, ...], lines: list[InvoiceLine], taxes: list[InvoiceTax], uses: list[CreditUse]) -> Invoice:

@@ -127,6 +127,15 @@ async def issue(
     )
 
 
+async def next_to_issue(connection: Connection, book_id: int, order: IssueOrder) -> tuple[uuid.UUID, str] | None:
+    """Return the draft that the next chunk begins with, and whose it is; None: none is left."""
+    drafts = await _choose(connection, book_id, order)
+    if not drafts:
+        return None
+    ((_, ref),) = await _refs_of_customers(connection, book_id, [drafts[0].customer_id])
+    return drafts[0].invoice_id, ref
+
+
 async def _choose(connection: Connection, book_id: int, order: IssueOrder) -> list[_Draft]:
     if order.drafts is not None:
         return await _find_drafts(connection, book_id, list(order.drafts), order.product, order.limit)

@@ -4,8 +4,8 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from tallystick.invoicing.adjust import overlap
 from tallystick.invoicing.draft import MonthAway
+from tallystick.invoicing.find_changes import overlap
 from tallystick.periods import Period
 from tallystick.subscriptions.reconcile import Billed
 from tallystick.subscriptions.wanted import Usage, Wanted

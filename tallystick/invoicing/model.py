@@ -181,6 +181,15 @@ class SetAside(msgspec.Struct, frozen=True):
     message: str
 
 
+class NextCustomer(msgspec.Struct, frozen=True):
+    """Whom the next chunk of a month begins with."""
+
+    customer: str | None
+    """Null: there is nobody left."""
+    cursor: str | None
+    """With it, the chunk behind begins after them."""
+
+
 class LateUsage(msgspec.Struct, frozen=True):
     """Usage of a month that came after the invoices it belongs on, and is on none."""
 

@@ -9,8 +9,8 @@ from itertools import takewhile
 from tallystick.catalog.model import Meter
 from tallystick.catalog.plans.find_plan import versions_of
 from tallystick.db.queries import Connection, queries_beside
-from tallystick.invoicing.adjust import months_away
 from tallystick.invoicing.draft import UsageNotSettled
+from tallystick.invoicing.find_changes import months_away
 from tallystick.invoicing.read_uses import read_uses
 from tallystick.periods import BillingPeriod, Period
 from tallystick.rating.rate import needs

@@ -67,7 +67,8 @@ SELECT pg_advisory_xact_lock(hashtextextended('tallystick.adjustments.' || $2, $
 SELECT customer_id, asset_id, invoice_id, position, charge, price_at, line.period_start, line.period_end, usage_through,
        line.events, line.quantity, line.amount, detail ->> 'share',
        coalesce((detail ->> 'covered')::numeric, 0) - coalesce(more.returned, 0), series, number, more.events,
-       more.quantity, more.amount, more.through, invoice.period_start, invoice.period_end
+       more.quantity, more.amount, more.through, coalesce(whole.starts, invoice.period_start),
+       coalesce(whole.ends, invoice.period_end)
 FROM invoice
 JOIN invoice_line AS line USING (book_id, invoice_id)
 LEFT JOIN invoice_issue USING (book_id, invoice_id)
@@ -79,6 +80,13 @@ LEFT JOIN LATERAL (
     WHERE adjusting.book_id = $1 AND adjusting.adjusts_invoice = line.invoice_id
       AND adjusting.adjusts_position = line.position
 ) AS more ON true
+LEFT JOIN LATERAL (
+    SELECT of_it.period_start AS starts, of_it.period_end AS ends FROM invoice AS of_it
+    WHERE of_it.book_id = $1 AND of_it.customer_id = invoice.customer_id AND of_it.product = $2
+      AND of_it.asset_id = invoice.asset_id AND of_it.period_start <= line.period_start
+      AND of_it.period_end > line.period_start
+    ORDER BY of_it.period_start DESC LIMIT 1
+) AS whole ON true
 WHERE book_id = $1 AND invoice.product = $2 AND customer_id = ANY ($3::bigint[]) AND adjusts_invoice IS NULL
   AND line.meter IS NOT NULL
 ORDER BY line.period_start, charge COLLATE "C", invoice_id, position
@@ -199,6 +207,36 @@ LEFT JOIN invoice_issue USING (book_id, invoice_id)
 LEFT JOIN invoice_request AS request USING (book_id, invoice_id)
 WHERE book_id = $1
 ORDER BY place
+
+-- What a receipt says of invoices: nothing of it changes once they are issued, so how they stand is not looked at. Each is
+-- looked up by itself, behind OFFSET 0, since a plan that was made while tables were small goes through all of a book
+-- otherwise.
+
+-- name: find_stated
+SELECT found.invoice_id, customer.ref, found.product, asset.code, asset.exponent::integer, period_start, period_end, total,
+       usage_through, issue.series, issue.number, coalesce(issue.due_on, request.due_on), request.reference, request.memo
+FROM unnest($2::uuid[]) AS wanted (invoice_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM invoice WHERE book_id = $1 AND invoice.invoice_id = wanted.invoice_id OFFSET 0
+) AS found
+CROSS JOIN LATERAL (
+    SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = found.customer_id OFFSET 0
+) AS customer
+JOIN asset USING (book_id, asset_id)
+LEFT JOIN LATERAL (
+    SELECT * FROM invoice_issue WHERE book_id = $1 AND invoice_issue.invoice_id = wanted.invoice_id OFFSET 0
+) AS issue ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM invoice_request WHERE book_id = $1 AND invoice_request.invoice_id = wanted.invoice_id OFFSET 0
+) AS request ON true
+
+-- name: find_outstanding
+SELECT wanted.invoice_id, (sums.debits - sums.credits)::bigint
+FROM unnest($2::uuid[]) AS wanted (invoice_id)
+CROSS JOIN LATERAL (
+    SELECT account_id FROM invoice_issue WHERE book_id = $1 AND invoice_issue.invoice_id = wanted.invoice_id OFFSET 0
+) AS issue
+CROSS JOIN LATERAL account_sums($1, issue.account_id) AS sums
 
 -- name: find_account
 SELECT account_id, asset_id, asset.code,

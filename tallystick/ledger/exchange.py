@@ -159,5 +159,4 @@ async def _find_done(connection: Connection, book_id: int, asked: Exchange) -> E
     ]
     if kept != same or (rounding and rounding_account != asked.rounding):
         raise ExchangeExists(field="id")
-    rest = None if rounding_id is None else uuid.UUID(bytes=rounding_id.bytes)
-    return Exchanged(bought, rounding, uuid.UUID(bytes=sold_id.bytes), uuid.UUID(bytes=bought_id.bytes), rest)
+    return Exchanged(bought, rounding, sold_id, bought_id, rounding_id)

@@ -35,7 +35,7 @@ async def find_due_holds(connection: Connection, book_id: int, at: dt.datetime) 
     ((through_at, before, horizon),) = await _expiry_pass(connection, book_id)
     now = microseconds(at)
     found = await _due_holds(connection, book_id, through_at, before, now, MOST_DUE)
-    return DueHolds([uuid.UUID(bytes=one.bytes) for one in found], now, horizon)
+    return DueHolds(found, now, horizon)
 
 
 async def note_expiry_pass(connection: Connection, book_id: int, due: DueHolds) -> None:

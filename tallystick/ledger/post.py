@@ -1,20 +1,17 @@
 """Post: put a batch of transfers into the ledger, judging each; the one way money moves."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import asyncpg
 import numpy as np
 import numpy.typing as npt
 
-from tallystick.db.copy import BIGINT, INTEGER, SMALLINT, UUID, FixedTable, copy_in
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.db.retry import OrderLost
-from tallystick.ledger import encode_changes
 from tallystick.ledger.accounts import UNLIMITED_ABOVE, UNLIMITED_BELOW, Recorded, RememberedAccounts
-from tallystick.ledger.encode_leaf import ToSeal, hash_leaves
 from tallystick.ledger.errors import GroupFailed
 from tallystick.ledger.find_known import Known, find_known, note_known, split_ids
+from tallystick.ledger.judge_alone import TouchedAccounts, drawn_on, find_accounts, judge_alone, with_assets
 from tallystick.ledger.judge_in_order import (
     Judging,
     LimitedAccount,
@@ -25,7 +22,6 @@ from tallystick.ledger.judge_in_order import (
 )
 from tallystick.ledger.model import (
     ENDS_HOLD,
-    NEVER,
     USES_HOLD,
     Batch,
     Outcomes,
@@ -34,46 +30,15 @@ from tallystick.ledger.model import (
     Transfers,
     microseconds,
 )
-from tallystick.ledger.reading.date_changes import COLUMNS as DATED_COLUMNS
-from tallystick.ledger.reading.date_changes import TABLE as DATED
-from tallystick.ledger.reading.date_changes import date_changes
 from tallystick.ledger.relate import Related, Target, relate
 from tallystick.ledger.remember_sums import RememberedSums
-from tallystick.ledger.sum_changes import MAX_SUM, Touched, add_up, require_sums_fit, sum_changes, touch
+from tallystick.ledger.sum_changes import MAX_SUM, Touched, add_up, touch
+from tallystick.ledger.write_batch import Details, ToWrite, write_batch
 
 _queries = queries_beside(__file__)
 _enter_ledger = _queries.tuples("enter_ledger")
-_write_small = _queries.run("write_small")
 _lock_limited = _queries.run("lock_limited")
 _order_transaction = _queries.tuples("order_transaction")
-_load_accounts = _queries.tuples("load_accounts")
-_insert_batch = _queries.run("insert_batch")
-_insert_references = _queries.run("insert_references")
-
-TRANSFER = FixedTable(
-    "transfer",
-    {
-        "batch_id": BIGINT,
-        "debit_account_id": BIGINT,
-        "credit_account_id": BIGINT,
-        "amount": BIGINT,
-        "effective_at": BIGINT,
-        "transfer_id": UUID,
-        "book_id": INTEGER,
-        "position": SMALLINT,
-        "asset_id": INTEGER,
-        "message_place": SMALLINT,
-        "reason": SMALLINT,
-    },
-)
-_HOLD = FixedTable("hold", {"expires_at": BIGINT, "batch_id": BIGINT, "book_id": INTEGER, "position": SMALLINT})
-_HOLD_USE = FixedTable(
-    "hold_use",
-    {"hold_id": UUID, "batch_id": BIGINT, "amount": BIGINT, "asked": BIGINT, "book_id": INTEGER, "nth": INTEGER,
-     "position": SMALLINT, "ends": SMALLINT},
-)  # fmt: skip
-_REVERSAL = FixedTable("reversal", {"reversed_id": UUID, "batch_id": BIGINT, "book_id": INTEGER, "position": SMALLINT})
-_SWEEP = FixedTable("sweep", {"asked": BIGINT, "batch_id": BIGINT, "book_id": INTEGER, "position": SMALLINT})
 
 _ORDERED = {"hold_use_once", "reversal_once"}
 """What only one of two transactions at once may write: the other is run again, and finds what the first one wrote."""
@@ -142,7 +107,7 @@ class _Writing:
     batch: Batch
     """Its rows are complete; amounts that depend on the order are as they were asked for."""
     related: Related
-    accounts: "_Accounts"
+    accounts: TouchedAccounts
     statuses: Statuses
     """What was found without looking at ids, balances and the order."""
     repeats: npt.NDArray[np.bool_]
@@ -158,6 +123,11 @@ class _Writing:
         """Say whether the ids were looked up already."""
         return len(self.batch) <= LOOK_UP_FIRST
 
+    @property
+    def to_write(self) -> ToWrite:
+        """Return what is to be written of it."""
+        return ToWrite(self.ledger.book_id, self.batch_id, self.recorded, self.batch, self.accounts.touched, self.small)
+
 
 async def _prepare(
     connection: Connection, ledger: Ledger, batch: Batch, recorded: Recorded, posted_at: dict[bytes, int]
@@ -165,10 +135,12 @@ async def _prepare(
     """Find out all that can be known before the order, lock what must be, and take the place in the order."""
     entered = await _enter(connection, ledger, batch)
     related = await relate(connection, ledger.book_id, batch, posted_at)
-    accounts = await _find_accounts(connection, ledger, touch(related.batch.rows), entered.epoch)
-    batch = _with_assets(accounts, related.batch)
-    statuses = _judge(accounts, batch, related.statuses, microseconds(recorded.at))
-    limited = _drawn_on(accounts, batch, statuses == Status.POSTED)
+    accounts, ledger.accounts = await find_accounts(
+        connection, ledger.book_id, ledger.accounts, touch(related.batch.rows), entered.epoch
+    )
+    batch = with_assets(accounts, related.batch)
+    statuses = judge_alone(accounts, batch, related.statuses, microseconds(recorded.at))
+    limited = drawn_on(accounts, batch, statuses == Status.POSTED)
     if len(limited):
         await _lock_limited(connection, ledger.book_id, accounts.ids[limited].tolist())
     batch_id, horizon = entered.batch_id, entered.horizon
@@ -200,19 +172,19 @@ async def _judge_and_write(
     outcomes, details = await _judge_order(connection, writing, look_up=True)
     if group:
         _require_all(outcomes)
-    await _write(connection, writing, message_hashes, outcomes, details)
+    await write_batch(connection, writing.to_write, message_hashes, outcomes, details)
     return outcomes
 
 
 async def _write_unless_known(
     connection: Connection, writing: _Writing, message_hashes: npt.NDArray[np.void], outcomes: Outcomes,
-    details: "_Details",
+    details: Details,
 ) -> bool:  # fmt: skip
     """Write the whole batch; say whether that went well, or one of its ids was known and nothing is written."""
     savepoint = connection.transaction()
     await savepoint.start()
     try:
-        await _write(connection, writing, message_hashes, outcomes, details)
+        await write_batch(connection, writing.to_write, message_hashes, outcomes, details)
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != "transfer_once":
             raise
@@ -256,9 +228,7 @@ def _touches_limited(accounts: RememberedAccounts, rows: Transfers) -> bool:
     return bool((limited & (accounts.ids[at] == both)).any())
 
 
-async def _judge_order(
-    connection: Connection, writing: _Writing, *, look_up: bool = False
-) -> tuple[Outcomes, "_Details"]:
+async def _judge_order(connection: Connection, writing: _Writing, *, look_up: bool = False) -> tuple[Outcomes, Details]:
     """Judge what depends on the order and on balances, and with *look_up* before all else whether an id is known."""
     batch, related, at = writing.batch, writing.related, microseconds(writing.recorded.at)
     outcomes = Outcomes(writing.statuses.copy(), batch.rows["amount"].copy())
@@ -273,7 +243,7 @@ async def _judge_order(
     targets = related.take_targets(in_question)
     if in_question.any():
         judge_in_order(Judging(batch, targets, at, outcomes, bounds), np.flatnonzero(in_question))
-    return outcomes, _Details(_asked(batch), *_count_uses(related, in_question, targets, outcomes))
+    return outcomes, Details(_asked(batch), *_count_uses(related, in_question, targets, outcomes))
 
 
 async def _note_known(connection: Connection, writing: _Writing, outcomes: Outcomes) -> None:
@@ -313,87 +283,6 @@ def _asked(batch: Batch) -> npt.NDArray[np.int64] | None:
     return np.where(asking, batch.rows["amount"], 0) if asking.any() else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Details:
-    """What only some transfers have, found while the batch was judged; each column as long as the batch, or None."""
-
-    asked: npt.NDArray[np.int64] | None
-    nth: npt.NDArray[np.int64]
-    """Which of the uses of its hold it is."""
-    ends: npt.NDArray[np.int64]
-    """1 for the use that ends its hold."""
-
-    def take(self, chosen: npt.NDArray[np.bool_]) -> "_Details":
-        return _Details(None if self.asked is None else self.asked[chosen], self.nth[chosen], self.ends[chosen])
-
-
-async def _write(
-    connection: Connection, writing: _Writing, message_hashes: npt.NDArray[np.void], outcomes: Outcomes,
-    details: _Details,
-) -> None:  # fmt: skip
-    """Write what is to be posted, with the amounts it came to."""
-    posted = outcomes.statuses == Status.POSTED
-    if not posted.any():
-        return
-    whole = writing.batch
-    batch = Batch(whole.rows.copy(), whole.related, whole.expires_at, whole.references)
-    batch.rows["amount"] = outcomes.amounts
-    touched = writing.accounts.touched
-    if not posted.all():
-        batch, details = batch.take(posted), details.take(posted)
-        touched = touch(batch.rows)
-    book_id, recorded, rows = writing.ledger.book_id, writing.recorded, batch.rows
-    require_sums_fit(rows)
-    changes = sum_changes(rows, touched)
-    leaves = hash_leaves(ToSeal(book_id, batch, details.asked, microseconds(recorded.at), message_hashes))
-    sealed = (book_id, writing.batch_id, len(batch), recorded.at, leaves, changes.pages.tobytes())
-    if writing.small:
-        await _write_small(connection, *sealed, *_columns_of(rows), *encode_changes.columns_of(changes))
-    else:
-        columns: dict[str, npt.ArrayLike] = {name: rows[name] for name in COPIED}
-        columns |= {"batch_id": writing.batch_id, "book_id": book_id, "position": np.arange(len(batch))}
-        await copy_in(connection, TRANSFER.name, TRANSFER.columns, TRANSFER.encode(len(batch), columns))
-        encoded = encode_changes.encode_changes(book_id, writing.batch_id, changes)
-        await copy_in(connection, encode_changes.TABLE, encode_changes.COLUMNS, encoded)
-        await _insert_batch(connection, *sealed)
-    if (dated := date_changes(book_id, writing.batch_id, rows, touched)) is not None:
-        await copy_in(connection, DATED, DATED_COLUMNS, dated)
-    await _write_details(connection, writing, batch, details)
-
-
-def _columns_of(rows: Transfers) -> list[list[Any]]:
-    """Return the columns of few transfers as the parameters of one statement, which spares the round trips of copying."""
-    return [split_ids(rows["transfer_id"]), *(rows[name].tolist() for name in COPIED[1:])]
-
-
-async def _write_details(connection: Connection, writing: _Writing, batch: Batch, details: _Details) -> None:
-    """Write what only some transfers have, each a fact of its own."""
-    reasons = np.ascontiguousarray(batch.rows["reason"])
-    same: dict[str, npt.ArrayLike] = {"batch_id": writing.batch_id, "book_id": writing.ledger.book_id}
-    if (holds := np.flatnonzero(reasons == Reason.HOLD)).size:
-        expires_at = NEVER if batch.expires_at is None else batch.expires_at[holds]
-        await _copy(connection, _HOLD, holds, same | {"expires_at": expires_at})
-    if (sweeps := np.flatnonzero(reasons == Reason.SWEEP)).size and details.asked is not None:
-        await _copy(connection, _SWEEP, sweeps, same | {"asked": details.asked[sweeps]})
-    if batch.related is not None:
-        if (reversals := np.flatnonzero(reasons == Reason.REVERSAL)).size:
-            await _copy(connection, _REVERSAL, reversals, same | {"reversed_id": batch.related[reversals]})
-        if (uses := np.flatnonzero(np.isin(reasons, USES_HOLD))).size:
-            columns: dict[str, npt.ArrayLike] = {
-                "hold_id": batch.related[uses],
-                "amount": batch.rows["amount"][uses],
-                "asked": 0 if details.asked is None else details.asked[uses],
-                "nth": details.nth[uses],
-                "ends": details.ends[uses],
-            }
-            await _copy(connection, _HOLD_USE, uses, same | columns)
-    if batch.references is not None:
-        said = [(place, reference) for place, reference in enumerate(batch.references) if reference]
-        if said:
-            places, references = zip(*said, strict=True)
-            await _insert_references(connection, same["book_id"], same["batch_id"], places, references)
-
-
 def _count_uses(
     related: Related, in_question: npt.NDArray[np.bool_], targets: dict[bytes, Target], outcomes: Outcomes
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -419,113 +308,6 @@ def _count_uses(
         nth[places[at]] = left[one]
         left[one] -= 1
     return nth, ends
-
-
-async def _copy(
-    connection: Connection, table: FixedTable, positions: npt.NDArray[np.intp], columns: dict[str, Any]
-) -> None:
-    encoded = table.encode(len(positions), columns | {"position": positions})
-    await copy_in(connection, table.name, table.columns, encoded)
-
-
-COPIED = ("transfer_id", "debit_account_id", "credit_account_id", "amount", "effective_at", "asset_id",
-          "message_place", "reason")  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Accounts:
-    """What there is to know of the accounts that a batch touches, as columns beside ``touched.accounts``."""
-
-    touched: Touched
-    known: npt.NDArray[np.bool_]
-    """Which of them are in the book; what the other columns say of those that are not means nothing."""
-    assets: npt.NDArray[np.int32]
-    lowest: npt.NDArray[np.int64]
-    highest: npt.NDArray[np.int64]
-    closed: npt.NDArray[np.bool_]
-    newest: int
-    """The newest transaction that opened or changed one of them."""
-
-    @property
-    def ids(self) -> npt.NDArray[np.int64]:
-        return self.touched.accounts
-
-
-async def _find_accounts(connection: Connection, ledger: Ledger, touched: Touched, epoch: int) -> _Accounts:
-    """
-    Return what there is to know of the accounts touched: as of the book's epoch, the new ones looked up.
-
-    An account that this very transaction opened is not remembered beyond it, since it may yet be rolled back.
-    """
-    accounts = ledger.accounts if ledger.accounts.epoch == epoch else RememberedAccounts(epoch)
-    missing = accounts.missing(touched.accounts)
-    found = await _load_accounts(connection, ledger.book_id, missing.tolist()) if len(missing) else []
-    ledger.accounts = accounts.with_rows([row[:-1] for row in found if row[-1]])
-    return _take(ledger.accounts.with_rows([row[:-1] for row in found if not row[-1]]), touched)
-
-
-def _take(accounts: RememberedAccounts, touched: Touched) -> _Accounts:
-    """Take the accounts touched out of those remembered."""
-    if not len(accounts.ids):
-        accounts = accounts.with_rows([(0, 0, None, None, False, 0)])  # no account has this id
-    at = accounts.places(touched.accounts)
-    return _Accounts(
-        touched,
-        accounts.ids[at] == touched.accounts,
-        accounts.assets[at],
-        accounts.lowest[at],
-        accounts.highest[at],
-        accounts.closed[at],
-        int(np.where(accounts.ids[at] == touched.accounts, accounts.since[at], 0).max(initial=0)),
-    )
-
-
-def _with_assets(accounts: _Accounts, batch: Batch) -> Batch:
-    """Give each transfer that names no asset its debit account's; the rows are copied, so that they can be completed."""
-    rows = batch.rows.copy()
-    unnamed = rows["asset_id"] == 0
-    if unnamed.any():
-        rows["asset_id"] = np.where(unnamed, accounts.assets[accounts.touched.debits], rows["asset_id"])
-    return Batch(rows, batch.related, batch.expires_at, batch.references)
-
-
-def _judge(accounts: _Accounts, batch: Batch, statuses: npt.NDArray[np.uint8], at: int) -> npt.NDArray[np.uint8]:
-    """Judge all that needs neither a balance nor the order; the lowest status that applies wins."""
-    rows, debit, credit = batch.rows, accounts.touched.debits, accounts.touched.credits
-    reasons = np.ascontiguousarray(rows["reason"])
-
-    def refuse(where: npt.NDArray[np.bool_], status: Status) -> None:
-        statuses[where & ((statuses == Status.POSTED) | (statuses > status))] = status
-
-    least = np.where(reasons == Reason.CAPTURE, 0, 1)
-    least[np.isin(reasons, (*ENDS_HOLD, Reason.REVERSAL))] = -(2**63)  # what they move is not theirs to say
-    refuse(rows["amount"] < least, Status.AMOUNT_NOT_POSITIVE)
-    if batch.expires_at is not None:
-        refuse((reasons == Reason.HOLD) & (batch.expires_at <= at), Status.EXPIRES_TOO_EARLY)
-    both = rows["debit_account_id"], rows["credit_account_id"]
-    refuse((both[0] == both[1]) & (both[0] != 0), Status.SAME_ACCOUNT)  # 0 is nobody's: two unknown ones may differ
-    refuse(~accounts.known[debit], Status.UNKNOWN_DEBIT_ACCOUNT)
-    refuse(~accounts.known[credit], Status.UNKNOWN_CREDIT_ACCOUNT)
-    refuse(accounts.assets[debit] != rows["asset_id"], Status.ASSET_MISMATCH)
-    refuse(accounts.assets[credit] != rows["asset_id"], Status.ASSET_MISMATCH)
-    moving = ~np.isin(reasons, ENDS_HOLD)  # a hold can be given up whatever became of its accounts
-    refuse(accounts.closed[debit] & moving, Status.DEBIT_ACCOUNT_CLOSED)
-    refuse(accounts.closed[credit] & moving, Status.CREDIT_ACCOUNT_CLOSED)
-    return statuses
-
-
-def _drawn_on(accounts: _Accounts, batch: Batch, posted: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
-    """
-    Return the places of the limited accounts, ascending, that what is to be posted moves towards their limit.
-
-    A capture takes what is held already, and a release gives back: neither moves an account towards its limit.
-    """
-    lowered, raised = np.zeros(len(accounts.ids), np.bool_), np.zeros(len(accounts.ids), np.bool_)
-    drawing = posted & ~np.isin(batch.rows["reason"], USES_HOLD)
-    lowered[accounts.touched.debits[drawing]] = True
-    raised[accounts.touched.credits[drawing]] = True
-    towards_lowest = lowered & (accounts.lowest != UNLIMITED_BELOW)
-    return np.flatnonzero(towards_lowest | (raised & (accounts.highest != UNLIMITED_ABOVE)))
 
 
 async def _find_bounds(connection: Connection, writing: _Writing, outcomes: Outcomes) -> dict[int, LimitedAccount]:

@@ -1,7 +1,8 @@
 -- The pieces of the one query that follows a chain, by kind of record; `trace.py` puts them together.
 --
 -- found_KIND             the records that an id names
--- made_KIND              what a message made
+-- made                   what a message made, of a kind whose records have a key of columns (`kinds.py`)
+-- made_KIND              the same of another kind
 -- back_KIND_OTHER        what a record came from
 -- forward_KIND_OTHER     what was made of a record
 -- told_KIND              a record, for people
@@ -101,38 +102,11 @@ SELECT 'transfer', NULL::uuid, batch_id, position::bigint, NULL::text, NULL::tim
 FROM transfer WHERE chain.kind = 'message' AND book_id = $1 AND batch_id = chain.a AND message_place = chain.b
 ORDER BY position LIMIT chain.most OFFSET chain.skip
 
--- name: made_account
-SELECT 'account', NULL::uuid, account_id, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM account WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY account_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_account_limit
-SELECT 'account_limit', NULL::uuid, account_id, transaction_id, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM account_limit
+-- name: made
+SELECT '{kind}', {key}, count(*) OVER ()
+FROM {table}
 WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY account_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_account_metadata
-SELECT 'account_metadata', NULL::uuid, account_id, transaction_id, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM account_metadata
-WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY account_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_account_closing
-SELECT 'account_closing', NULL::uuid, account_id, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM account_closing
-WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY account_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_asset
-SELECT 'asset', NULL::uuid, asset_id::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM asset WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY asset_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_customer
-SELECT 'customer', NULL::uuid, customer_id, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM customer WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY customer_id LIMIT chain.most OFFSET chain.skip
+ORDER BY {order} LIMIT chain.most OFFSET chain.skip
 
 -- name: made_usage
 SELECT 'usage', event_key, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
@@ -143,30 +117,11 @@ WHERE chain.kind = 'message' AND NOT EXISTS (
       AND usage_correction.transaction_id = chain.a AND usage_correction.message_place = chain.b)
 ORDER BY occurred_at, event_key LIMIT chain.most OFFSET chain.skip
 
--- name: made_usage_correction
-SELECT 'usage_correction', event_key, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM usage_correction
-WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY event_key LIMIT chain.most OFFSET chain.skip
-
--- name: made_usage_conflict
-SELECT 'usage_conflict', event_key, transaction_id, message_place::bigint, position::text, NULL::timestamptz, count(*) OVER ()
-FROM usage_conflict
-WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY position LIMIT chain.most OFFSET chain.skip
-
 -- name: made_usage_not_billable
 SELECT 'usage_not_billable', event_key, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
 FROM usage_not_billable
 WHERE chain.kind = 'message' AND +book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
 ORDER BY event_key LIMIT chain.most OFFSET chain.skip
-
--- name: made_usage_month
-SELECT 'usage_month', NULL::uuid, transaction_id, message_place::bigint, month || '/' || piece, NULL::timestamptz,
-       count(*) OVER ()
-FROM usage_month_event
-WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY month, piece LIMIT chain.most OFFSET chain.skip
 
 -- name: made_usage_retention
 SELECT 'usage_retention', NULL::uuid, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
@@ -177,57 +132,6 @@ WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND m
 SELECT 'billable_rule', NULL::uuid, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
 FROM billable_rule
 WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-
--- name: made_meter
-SELECT 'meter', NULL::uuid, NULL::bigint, NULL::bigint, code, NULL::timestamptz, count(*) OVER ()
-FROM meter WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY code LIMIT chain.most OFFSET chain.skip
-
--- name: made_price
-SELECT 'price', NULL::uuid, NULL::bigint, NULL::bigint, product || '/' || charge, effective_at, count(*) OVER ()
-FROM price WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY product, charge, effective_at LIMIT chain.most OFFSET chain.skip
-
--- name: made_billing_zone
-SELECT 'billing_zone', NULL::uuid, NULL::bigint, NULL::bigint, product, NULL::timestamptz, count(*) OVER ()
-FROM billing_zone WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY product LIMIT chain.most OFFSET chain.skip
-
--- name: made_draft
-SELECT 'draft', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM invoice WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY customer_id, product, asset_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_invoice
-SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM invoice_issue WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY series, number LIMIT chain.most OFFSET chain.skip
-
--- name: made_payment
-SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM payment WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY payment_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_payment_step
-SELECT 'payment_step', payment_id, NULL::bigint, NULL::bigint, step, NULL::timestamptz, count(*) OVER ()
-FROM payment_step WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY payment_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_receipt
-SELECT 'receipt', receipt_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM receipt WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY receipt_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_key
-SELECT 'key', key_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM api_key WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY key_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_key_revocation
-SELECT 'key_revocation', key_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM api_key_revocation
-WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY key_id LIMIT chain.most OFFSET chain.skip
 
 -- name: back_receipt_payment
 SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1
@@ -633,36 +537,6 @@ WHERE chain.kind = 'key_revocation' AND book_id = $1 AND key_id = chain.u
 SELECT 'credit_grant', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
 FROM credit_grant WHERE book_id = $1 AND grant_id = $3
 
--- name: made_credit_grant
-SELECT 'credit_grant', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM credit_grant WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY grant_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_credit_use
-SELECT 'credit_use', transfer_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM credit_use WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY transfer_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_credit_end
-SELECT 'credit_end', grant_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM credit_end WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY grant_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_wallet_low
-SELECT 'wallet_low', NULL::uuid, transaction_id, customer_id, asset_id::text, NULL::timestamptz, count(*) OVER ()
-FROM wallet_low WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY customer_id, asset_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_tax_rate
-SELECT 'tax_rate', NULL::uuid, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM tax_rate WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY name LIMIT chain.most OFFSET chain.skip
-
--- name: made_tax_customer
-SELECT 'tax_customer', NULL::uuid, transaction_id, message_place::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM tax_customer WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY customer_id LIMIT chain.most OFFSET chain.skip
-
 -- name: back_invoice_use
 SELECT 'credit_use', transfer_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
 FROM credit_use WHERE chain.kind = 'invoice' AND book_id = $1 AND invoice_id = chain.u AND position IS NULL
@@ -767,11 +641,6 @@ WHERE chain.kind = 'tax_customer' AND book_id = $1 AND tax_customer.transaction_
 SELECT 'plan', NULL::uuid, NULL::bigint, NULL::bigint, plan, effective_at
 FROM plan_version WHERE book_id = $1 AND plan = $2 ORDER BY effective_at DESC LIMIT 1
 
--- name: made_plan
-SELECT 'plan', NULL::uuid, NULL::bigint, NULL::bigint, plan, effective_at, count(*) OVER ()
-FROM plan_version WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY plan, effective_at LIMIT chain.most OFFSET chain.skip
-
 -- name: told_plan
 SELECT plan, (content ->> 'name') || ' from ' || to_char(effective_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), created_at,
        NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id, message_place
@@ -781,11 +650,6 @@ FROM plan_version WHERE chain.kind = 'plan' AND book_id = $1 AND plan = chain.t 
 SELECT 'subscription', NULL::uuid, NULL::bigint, NULL::bigint, subscription_id, NULL::timestamptz
 FROM subscription WHERE book_id = $1 AND subscription_id = $2
 
--- name: made_subscription
-SELECT 'subscription', NULL::uuid, NULL::bigint, NULL::bigint, subscription_id, NULL::timestamptz, count(*) OVER ()
-FROM subscription WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY subscription_id LIMIT chain.most OFFSET chain.skip
-
 -- name: told_subscription
 SELECT subscription_id, 'of ' || ref || ' from ' || to_char(start_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
        subscription.created_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer,
@@ -793,25 +657,12 @@ SELECT subscription_id, 'of ' || ref || ' from ' || to_char(start_at, 'YYYY-MM-D
 FROM subscription JOIN customer USING (book_id, customer_id)
 WHERE chain.kind = 'subscription' AND book_id = $1 AND subscription_id = chain.t
 
--- name: made_subscription_revision
-SELECT 'subscription_revision', NULL::uuid, revision::bigint, NULL::bigint, subscription_id, NULL::timestamptz,
-       count(*) OVER ()
-FROM subscription_revision
-WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY subscription_id, revision LIMIT chain.most OFFSET chain.skip
-
 -- name: told_subscription_revision
 SELECT subscription_id, 'revision ' || revision || ': ' || kind || ' from ' || to_char(effective_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
        revised_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid, NULL::bigint, NULL::integer, transaction_id,
        message_place
 FROM subscription_revision
 WHERE chain.kind = 'subscription_revision' AND book_id = $1 AND subscription_id = chain.t AND revision = chain.a
-
--- name: made_subscription_bill
-SELECT 'subscription_bill', NULL::uuid, NULL::bigint, NULL::bigint, subscription_id, due_at, count(*) OVER ()
-FROM subscription_bill
-WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY subscription_id, due_at LIMIT chain.most OFFSET chain.skip
 
 -- name: told_subscription_bill
 SELECT subscription_id, 'billed for ' || to_char(due_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ' by revision ' || revision,
@@ -849,11 +700,6 @@ FROM subscription_bill WHERE chain.kind IN ('draft', 'invoice') AND book_id = $1
 SELECT 'event', event_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
 FROM event WHERE book_id = $1 AND event_id = $3
 
--- name: made_event
-SELECT 'event', event_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM event WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY position LIMIT chain.most OFFSET chain.skip
-
 -- name: told_event
 SELECT event_id::text, type || ', ' || subject, told_at, NULL::bigint, NULL::integer, NULL::integer, NULL::uuid,
        NULL::bigint, NULL::integer, transaction_id, message_place
@@ -866,16 +712,6 @@ FROM credit_note WHERE book_id = $1 AND $9::integer IS NULL AND credit_note_id =
 -- name: found_credit_note_by_number
 SELECT 'credit_note', credit_note_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
 FROM credit_note WHERE book_id = $1 AND $9::integer IS NULL AND series = $7::text AND number = $8::bigint
-
--- name: made_credit_note
-SELECT 'credit_note', credit_note_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM credit_note WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY series, number LIMIT chain.most OFFSET chain.skip
-
--- name: made_invoice_state
-SELECT 'invoice_state', invoice_id, transaction_id, message_place::bigint, state, NULL::timestamptz, count(*) OVER ()
-FROM invoice_state WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY invoice_id, state LIMIT chain.most OFFSET chain.skip
 
 -- name: forward_invoice_credit_note
 SELECT 'credit_note', credit_note_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
@@ -929,34 +765,6 @@ FROM repayment_return WHERE book_id = $1 AND return_id = $3
 -- name: found_charge
 SELECT 'charge', charge_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
 FROM charge WHERE book_id = $1 AND charge_id = $3
-
--- name: made_repayment
-SELECT 'repayment', repayment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM repayment WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY repayment_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_repayment_return
-SELECT 'repayment_return', return_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM repayment_return
-WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY return_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_debit_agreement
-SELECT 'debit_agreement', NULL::uuid, transaction_id, message_place::bigint, customer_id::text, NULL::timestamptz,
-       count(*) OVER ()
-FROM debit_agreement
-WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY customer_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_charge
-SELECT 'charge', charge_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM charge WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY charge_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_charge_outcome
-SELECT 'charge_outcome', charge_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM charge_outcome WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY charge_id LIMIT chain.most OFFSET chain.skip
 
 -- name: back_repayment_invoice
 SELECT 'invoice', invoice_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
@@ -1066,26 +874,6 @@ FROM refund WHERE book_id = $1 AND refund_id = $3
 -- name: found_dispute
 SELECT 'dispute', dispute_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz
 FROM dispute WHERE book_id = $1 AND dispute_id = $3
-
--- name: made_refund
-SELECT 'refund', refund_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM refund WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY refund_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_refund_step
-SELECT 'refund_step', refund_id, NULL::bigint, NULL::bigint, step, NULL::timestamptz, count(*) OVER ()
-FROM refund_step WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY refund_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_dispute
-SELECT 'dispute', dispute_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM dispute WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY dispute_id LIMIT chain.most OFFSET chain.skip
-
--- name: made_dispute_end
-SELECT 'dispute_end', dispute_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, count(*) OVER ()
-FROM dispute_end WHERE chain.kind = 'message' AND book_id = $1 AND transaction_id = chain.a AND message_place = chain.b
-ORDER BY dispute_id LIMIT chain.most OFFSET chain.skip
 
 -- name: back_refund_payment
 SELECT 'payment', payment_id, NULL::bigint, NULL::bigint, NULL::text, NULL::timestamptz, 1

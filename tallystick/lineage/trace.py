@@ -8,14 +8,13 @@ Trace: from any id back to what a record came from, and forward to what was made
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from tallystick.db.queries import Connection, Queries, queries_beside
 from tallystick.errors import Kind as ErrorKind
 from tallystick.errors import TallystickError
 from tallystick.journal.model import Kept
 from tallystick.ledger.model import Reason
-from tallystick.lineage.kinds import KINDS
+from tallystick.lineage.kinds import KINDS, Kind
 from tallystick.lineage.model import Asked, Link, Links, Record, Trace, Traced
 from tallystick.lineage.read_id import Wanted, read_id
 
@@ -52,7 +51,7 @@ _pieces = Queries(Path(__file__).with_name("kinds.sql")).blocks
 def _follow(edges: Sequence[str]) -> Callable[..., Awaitable[list[_Row]]]:
     """Put the query together that goes from an id along *edges*."""
     queries = queries_beside(__file__)
-    told = [_pieces["told_message"], _pieces["told_line"], *_of_each_kind("told_")]
+    told = [_pieces["told_message"], _pieces["told_line"], *(_pieces[f"told_{kind.name}"] for kind in KINDS)]
     for mark, selects in (("{found}", _starting("found_")), ("{edges}", edges), ("{told}", told)):
         together = "\nUNION ALL\n".join(f"({select})" for select in selects)
         queries.blocks["follow"] = queries.blocks["follow"].replace(mark, together)
@@ -63,12 +62,15 @@ def _starting(prefix: str) -> list[str]:
     return [sql for name, sql in _pieces.items() if name.startswith(prefix)]
 
 
-def _of_each_kind(prefix: str) -> list[str]:
-    return [_pieces[prefix + kind.name] for kind in KINDS]
+def _made(kind: Kind) -> str:
+    """Return what finds those records of a kind that a message made."""
+    if kind.key is None:
+        return _pieces[f"made_{kind.name}"]
+    return _pieces["made"].format(kind=kind.name, key=", ".join(kind.key), table=kind.table, order=kind.first)
 
 
 _back = _follow(_starting("back_"))
-_forward = _follow([*_of_each_kind("made_"), *_starting("forward_")])
+_forward = _follow([*map(_made, KINDS), *_starting("forward_")])
 _find_message = queries_beside(__file__).row("find_message", Kept)
 _plan_for_any_id = queries_beside(__file__).value("plan_for_any_id")
 
@@ -165,7 +167,7 @@ def _record(row: _Row) -> Record:
         asset=asset,
         exponent=exponent,
         reason=None if reason is None else Reason(reason).name.lower(),
-        transfer_id=None if transfer_id is None else UUID(bytes=transfer_id.bytes),
+        transfer_id=transfer_id,
         place=place,
         message=None if key is None else Asked(message_id, key, operation, by, asked_at),
     )

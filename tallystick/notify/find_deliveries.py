@@ -92,7 +92,7 @@ class EventPage(msgspec.Struct, frozen=True):
 
 
 def _event(event_id: uuid.UUID, type_: str, subject: str, data: str, told_at: dt.datetime) -> Event:
-    return Event(uuid.UUID(bytes=event_id.bytes), type_, subject, msgspec.Raw(data.encode()), told_at)
+    return Event(event_id, type_, subject, msgspec.Raw(data.encode()), told_at)
 
 
 _list_endpoints = _queries.rows("list_endpoints", EndpointState)

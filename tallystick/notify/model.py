@@ -50,6 +50,22 @@ class PaymentData(EventData, frozen=True, kw_only=True):
     """Of a payment that failed."""
 
 
+class LateCaptureData(EventData, frozen=True, kw_only=True):
+    """A payment that had failed, and whose money the provider took all the same."""
+
+    payment_id: uuid.UUID
+    invoice_id: uuid.UUID
+    customer: str
+    asset: str
+    amount: int
+    """Minor units, as the provider tells them."""
+    provider: str
+    transaction_id: str
+    """The provider's id."""
+    reason: str
+    """Why the payment had failed."""
+
+
 class PlacedAmount(EventData, frozen=True, kw_only=True):
     """How much of a repayment went to an invoice."""
 
@@ -228,6 +244,12 @@ EVENT_TYPES: dict[str, EventType] = {
         EventType("invoice.reopened", InvoiceData, _INVOICE, "what had paid it was taken back"),
         EventType("payment.succeeded", PaymentData, _PAYMENT, "the money was taken and is in the ledger"),
         EventType("payment.failed", PaymentData, _PAYMENT, "no money was taken, and none will be"),
+        EventType(
+            "payment.captured_late",
+            LateCaptureData,
+            _PAYMENT,
+            "it had failed, and the provider took its money all the same; a person has to say where it goes",
+        ),
         EventType("payment.refunded", PaymentRefundData, _PAYMENT, "the provider gave money of it back"),
         EventType(
             "refund.failed",

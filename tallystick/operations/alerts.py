@@ -9,8 +9,8 @@ from tallystick.alerts.model import AlertTerms, CountedType, Finding, Rule, Rule
 from tallystick.alerts.set_rule import RaisedAlert, list_rules, newest_alerts, raise_alert, set_rule
 from tallystick.errors import InvalidInput
 from tallystick.operations.catalog import CatalogCode
+from tallystick.operations.fields import AssetCode, PageSize
 from tallystick.operations.invoicing import CustomerRef
-from tallystick.operations.ledger import AssetCode, PageSize
 from tallystick.operations.model import Call, Input, NothingInput, Operation
 
 _DAY = 86_400

@@ -27,7 +27,7 @@ from tallystick.collecting.bank.take_file import find_file, page_debits, take_fi
 from tallystick.errors import InvalidInput
 from tallystick.ledger.accounts import find_asset
 from tallystick.operations.charges import MOST_OUTCOMES, ErrorKind
-from tallystick.operations.ledger import AssetCode, PageSize
+from tallystick.operations.fields import AssetCode, PageSize
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.repayments.check_account import read_bank_account
 from tallystick.repayments.model import OutcomesApplied, Repayment

@@ -12,7 +12,15 @@ from typing import BinaryIO
 import msgspec
 
 from tallystick.collecting.bank.errors import UnreadableFile
-from tallystick.collecting.bank.model import BankFile, DebitsPage, Imported, Settled, SettledChunk, StatementHead
+from tallystick.collecting.bank.model import (
+    BankFile,
+    DebitsPage,
+    Imported,
+    Settled,
+    SettledChunk,
+    StatementHead,
+    entry_id,
+)
 from tallystick.collecting.bank.read_mt940 import MOST_BYTES, Read, read_mt940
 from tallystick.collecting.bank.read_results import Result, check_results, read_results
 from tallystick.collecting.bank.write_pain008 import Pain008
@@ -20,7 +28,9 @@ from tallystick.errors import InvalidInput, TallystickError
 from tallystick.ids import uuid7
 from tallystick.operations.bank import MOST_DEBITS, MOST_ENTRIES
 from tallystick.operations.collect_rarely import collect_rarely
+from tallystick.operations.find_arrivals import arrivals, find_waiting, let_arrive
 from tallystick.operations.run import Operations
+from tallystick.payments.payouts.errors import EntryNotOfPayout
 from tallystick.repayments.model import OutcomeApplied, OutcomesApplied
 from tallystick.security.model import Principal
 
@@ -240,6 +250,7 @@ async def import_statements(
         try:
             statement = await _import(operations, principal, book, one, head, report, accept_difference)
             await _settle(operations, principal, book, statement, report)
+            await _settle_payouts(operations, principal, book, statement, report)
         except TallystickError as error:
             if error.kind.retry_helps:
                 raise
@@ -276,3 +287,22 @@ async def _settle(
             chunk: SettledChunk = await operations.call(principal, book, "bank.settle", str(uuid7()), fields)
             report.settled += chunk.items
             after = chunk.next
+
+
+async def _settle_payouts(
+    operations: Operations, principal: Principal, book: str, statement: uuid.UUID, report: StatementReport
+) -> None:
+    """Let entries that certainly are payouts of providers be those; what they are already, they stay."""
+    head = report.read.head
+    settled = {one.entry for one in report.settled}
+    entries = [(at, one) for at, one in enumerate(report.read.entries, 1) if entry_id(statement, at) not in settled]
+    if head is None or not entries:
+        return
+    waiting = await find_waiting(operations, principal, book, head.opening.on)
+    for one in arrivals(entries, head.currency, waiting):
+        entry = entry_id(statement, one.position)
+        try:
+            await let_arrive(operations, principal, book, one, entry)
+        except EntryNotOfPayout:
+            continue
+        report.settled.append(Settled(entry, "payout", one.payout.amount, one.why))

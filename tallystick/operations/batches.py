@@ -9,7 +9,7 @@ from tallystick.collecting.batches.find import find_run, page_runs
 from tallystick.collecting.batches.keep import begin_run, note_run
 from tallystick.collecting.batches.model import BatchRun, BatchRunsPage, Failure
 from tallystick.money import MAX_AMOUNT
-from tallystick.operations.ledger import PageSize, Reference
+from tallystick.operations.fields import PageSize, Reference
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.operations.repayments import CustomerRef
 
@@ -25,15 +25,16 @@ class BeginRunInput(Input, frozen=True):
 
     id: uuid.UUID
     kind: RunKind
-    """``dunning``, ``invoices``, ``charges``, or any name of yours."""
+    """``dunning``, ``invoices``, ``subscriptions``, ``charges``, or any name of yours."""
     of: Reference
     """The day or month that it is for."""
 
 
 class FailureInput(Input, frozen=True):
-    """A customer who was left out, and why."""
+    """Who was left out, and why."""
 
     customer: CustomerRef
+    """Or the subscription, of a run that bills subscriptions."""
     code: Reference
     message: WhyText
 

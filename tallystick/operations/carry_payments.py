@@ -61,8 +61,6 @@ PATIENCE = 10.0
 """How long a request waits for what becomes of its payment, in seconds; then it is answered with what is known."""
 _FORGOTTEN = dt.timedelta(hours=6)
 """How old a transaction is before a provider's word that it knows of none is taken for that; PayPal forgets in three hours."""
-_SOON = 0.5
-"""After so long without a word it is looked whether another process has done it."""
 
 
 @dataclass(slots=True)
@@ -77,14 +75,19 @@ class Heard:
             if _ORDER[output.status] >= _ORDER[one.status] and not one.heard.done():
                 one.heard.set_result(output)
 
-    async def wait(self, payment: PaymentOutput, seconds: float) -> PaymentOutput | None:
-        """Wait until something is heard of a payment that has come as far as *payment*; None if that takes longer."""
+    async def wait(self, payment: PaymentOutput, worker: QueueWorker, book: str) -> PaymentOutput | None:
+        """
+        Wait until something is heard of a payment that has come as far as *payment*.
+
+        None: another process has done it, or it takes longer than anybody waits.
+        """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(payment.status, loop.create_future())
         self.waiting.setdefault(payment.payment_id, []).append(waiting)
-        ending = loop.call_later(seconds, _give_up, waiting.heard)
+        ending = loop.call_later(PATIENCE, _give_up, waiting.heard)
         try:
-            return await waiting.heard
+            with worker.watched(book, QUEUE, str(payment.payment_id), waiting.heard):
+                return await waiting.heard
         finally:
             ending.cancel()
             left = self.waiting[payment.payment_id]
@@ -153,19 +156,8 @@ async def _wait(
     operations: Operations, worker: QueueWorker, book: str, output: PaymentOutput
 ) -> PaymentOutput | None:  # fmt: skip
     """Wait until a payment that is due was carried on; None if it was not, or not by this process."""
-    heard = heard_of(operations)
     worker.wake()
-    told = await heard.wait(output, _SOON)
-    if told is not None:
-        return told
-    later = asyncio.create_task(heard.wait(output, PATIENCE))
-    settled = asyncio.create_task(worker.settled(book, QUEUE, str(output.payment_id), PATIENCE))
-    try:
-        await asyncio.wait({later, settled}, return_when=asyncio.FIRST_COMPLETED)
-        return later.result() if later.done() else None
-    finally:
-        later.cancel()
-        settled.cancel()
+    return await heard_of(operations).wait(output, worker, book)
 
 
 async def _hasten(connection: Connection, book: str, payment_id: uuid.UUID, at: dt.datetime) -> None:

@@ -10,6 +10,7 @@ The reference is the refund's id, so the provider makes one of it however often 
 import datetime as dt
 from typing import Any
 
+from tallystick.db.queries import Connection
 from tallystick.ids import uuid7
 from tallystick.operations.carry_one_by_one import one_by_one
 from tallystick.operations.carry_payments import printable
@@ -26,13 +27,14 @@ from tallystick.payments.providers.registry import Providers
 from tallystick.payments.refunds.errors import RefundDiffers, RefundUnsure
 from tallystick.payments.refunds.model import Refund, RefundStanding
 from tallystick.payments.refunds.queue import QUEUE, ask_later
+from tallystick.payments.refunds.unanswered import find_unanswered, keep_unanswered
 from tallystick.queues.model import Job
 from tallystick.security.model import SYSTEM, Principal
 
 WAIT = 10.0
 """So many seconds whoever asked for a refund waits to hear how it stands; it goes on without them."""
 SURE_AFTER = dt.timedelta(minutes=10)
-"""A refusal that follows a call without an answer counts after so long: until then that call may still be under way."""
+"""A refusal counts so long after the last call without an answer: until then that call may still be under way."""
 
 
 async def carry_through(operations: Operations, principal: Principal, book: str, output: Refund) -> Refund:
@@ -52,7 +54,7 @@ async def carry_refund(operations: Operations, job: Job) -> None:
     at = operations.clock.now()
     if refund.status != RefundStanding.FAILED.value:
         provider = operations.resources[Providers].find(refund.provider)
-        refund = await _note(operations, job.book, refund, await _ask(provider, refund, job, at))
+        refund = await _note(operations, job.book, refund, await _ask(operations, provider, refund, job))
     noted = refund
     await operations.work(lambda connection: ask_later(connection, job.book_id, noted, at))
 
@@ -66,7 +68,7 @@ async def _find(operations: Operations, book: str, refund_id: str) -> Refund:
     return found
 
 
-async def _ask(provider: Provider, refund: Refund, job: Job, at: dt.datetime) -> dict[str, Any]:
+async def _ask(operations: Operations, provider: Provider, refund: Refund, job: Job) -> dict[str, Any]:
     """
     Find out how a refund stands, asking for it where the provider has not heard of it.
 
@@ -76,20 +78,29 @@ async def _ask(provider: Provider, refund: Refund, job: Job, at: dt.datetime) ->
         RefundDiffers: it tells of another refund than was asked for (``refunds.differs``).
     """
     requested = refund.status == RefundStanding.REQUESTED.value
-    first = requested and job.attempts == 1 and job.due_at == refund.requested_at
     reference = str(refund.refund_id)
-    found = None if first else await provider.find_refund(refund.transaction_id, reference)
+
+    async def look(connection: Connection) -> dt.datetime | None:
+        return await find_unanswered(connection, job.book_id, refund.refund_id)
+
+    never_asked = requested and await operations.work(look) is None
+    found = None if never_asked else await provider.find_refund(refund.transaction_id, reference)
     if found is None and not requested:
         raise RefundDiffers(field="status", what="status")
     if found is None:
         request = RefundRequest(
             reference=reference, transaction_id=refund.transaction_id, amount=refund.amount, currency=refund.asset
         )
+        at = operations.clock.now()
+        before = await operations.work(lambda to: keep_unanswered(to, job.book_id, refund.refund_id, at))
         try:
             found = await provider.refund(request)
         except ProviderRefused as refused:
             found = await provider.find_refund(refund.transaction_id, reference)
-            if found is None and not first and at < refund.requested_at + SURE_AFTER:
+            last = await operations.work(look)
+            other = before if last == at else last  # another worker has asked since: its call may be under way
+            if found is None and other is not None and at < other + SURE_AFTER:
+                await operations.work(lambda to: keep_unanswered(to, job.book_id, refund.refund_id, other))
                 raise RefundUnsure from refused
             if found is None:
                 return {"status": RefundStanding.FAILED.value, "failure": printable(refused.message)}

@@ -1,6 +1,5 @@
 """The catalog's operations: meters, and prices versioned in time."""
 
-import datetime as dt
 from typing import Annotated, Any
 
 import msgspec
@@ -11,13 +10,12 @@ from tallystick.catalog.list_catalog import MetersPage, PricesPage
 from tallystick.catalog.model import Aggregation, Meter, PriceVersion, TimeUnit
 from tallystick.catalog.plans.find_plan import require_no_plan
 from tallystick.catalog.set_price import set_price
-from tallystick.operations.ledger import AssetCode, PageSize
+from tallystick.operations.fields import AssetCode, Instant, PageSize
 from tallystick.operations.model import Call, Input, Operation
 
 CatalogCode = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,62}$(?!\n)")]
 """The code of a product, a charge or a meter."""
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
-Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 DEFAULT_PRODUCT = "api"
 
 

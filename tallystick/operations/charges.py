@@ -8,7 +8,7 @@ import msgspec
 
 from tallystick.errors import InvalidInput
 from tallystick.money import MAX_AMOUNT
-from tallystick.operations.ledger import Code, PageSize
+from tallystick.operations.fields import Code, PageSize
 from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.operations.repayments import CustomerRef
 from tallystick.repayments.apply_outcomes import Arrival, Outcome, apply_outcomes, find_retry_policy, set_retry_policy

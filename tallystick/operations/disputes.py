@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from tallystick.operations.ledger import PageSize
+from tallystick.operations.fields import Amount, PageSize
 from tallystick.operations.model import Call, Input, Operation
-from tallystick.operations.payments import Amount, Text
+from tallystick.operations.payments import Text
 from tallystick.payments.disputes.find import find_dispute, page_disputes, seek_dispute
 from tallystick.payments.disputes.model import Dispute, DisputePage, DisputeStanding, DisputeState, dispute_id_of
 from tallystick.payments.disputes.note import Heard, find_payment_of, note_dispute

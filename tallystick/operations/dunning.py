@@ -12,7 +12,7 @@ from tallystick.collecting.dunning.model import AskedFees, DebtorsPage, FeesPage
 from tallystick.collecting.dunning.remind import make_reminders
 from tallystick.collecting.dunning.rules import Rules, find_rules, set_rules
 from tallystick.errors import InvalidInput
-from tallystick.operations.ledger import PageSize
+from tallystick.operations.fields import PageSize
 from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.operations.repayments import CustomerRef
 from tallystick.repayments.charge import read_cursor

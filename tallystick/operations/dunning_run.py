@@ -61,18 +61,21 @@ async def run_dunning(
     twice at once, each reminder and each fee is made once.
 
     Raises:
-        TallystickError: of ``invoicing.mark_overdue``, or the store is away; what was done before stays done.
+        InvalidInput: the day is to come, or none (``invalid_input``); nothing is kept.
+        TallystickError: of ``invoicing.list_due``, or the store is away; what was done before stays done.
     """
+    # A day that none can be is refused before a run begins.
+    await _find_debtors(operations, principal, book, on, "0", 1)
     kept = await begin_kept(operations, book, "dunning", on.isoformat())
     progress("looking what is overdue", 0)
     marked = await run_overdue(operations, principal, book)
-    await kept.note({"due": marked.due, "overdue": marked.overdue})
+    await kept.note({"due": marked.due, "overdue": marked.overdue}, marked.failed)
     reminded, failed = await _remind_all(operations, principal, book, on, (kept, progress, chunk))
     totals, fees, more_failed = await _ask_all(operations, principal, book, (kept, progress))
     await kept.note({}, last=True)
     return DunningRun(
         kept.id, on, marked.due, marked.overdue, sum(one.customers for one in reminded),
-        sum(one.reminders for one in reminded), fees, totals, failed + more_failed,
+        sum(one.reminders for one in reminded), fees, totals, marked.failed + failed + more_failed,
     )  # fmt: skip
 
 

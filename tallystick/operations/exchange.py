@@ -8,7 +8,8 @@ import msgspec
 from tallystick.ledger.exchange import Exchange
 from tallystick.ledger.exchange import exchange as post_exchange
 from tallystick.money import MAX_AMOUNT
-from tallystick.operations.ledger import Amount, Code, require_callers_id
+from tallystick.operations.fields import Amount, Code
+from tallystick.operations.ledger import require_callers_id
 from tallystick.operations.model import Call, Input, Operation
 
 Ratio = Annotated[int, msgspec.Meta(ge=1, le=MAX_AMOUNT)]

@@ -25,6 +25,7 @@ from tallystick.usage.export.model import (
 from tallystick.usage.query import count_events, page_events, settled_horizon
 from tallystick.usage.totals.ask import ask
 from tallystick.usage.totals.read import read_totals
+from tallystick.usage.totals.require_there import require_attached
 
 if TYPE_CHECKING:
     from tallystick.usage.export.write_rows import RowWriter
@@ -60,6 +61,7 @@ async def read_event_rows(
         async with operations.pool.acquire() as connection:
             book_id = (await find_book(connection, book)).book_id
             selection = await select(connection, book_id, request)
+            await require_attached(connection, book_id, selection.period)
             through = await settled_horizon(connection)
             total = await count_events(connection, book_id, selection, through)
     done, after = 0, ""

@@ -17,7 +17,8 @@ from tallystick.ledger.mass.columns_to_batch import columns_to_batch
 from tallystick.ledger.mass.encode_columns import MOST_ROWS, TransferColumns, decode_columns
 from tallystick.ledger.model import Outcomes, Status
 from tallystick.ledger.post import post
-from tallystick.operations.ledger import AssetCode, Code, refuse_own
+from tallystick.operations.fields import AssetCode, Code
+from tallystick.operations.ledger import refuse_own
 from tallystick.operations.model import Call, Input, Operation
 
 IMPORT_BATCH = "ledger.import_batch"

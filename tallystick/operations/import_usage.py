@@ -9,11 +9,14 @@ from decimal import Context, Decimal
 from functools import reduce
 from itertools import compress
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from tallystick.errors import InvalidInput
 from tallystick.ids import uuid7
 from tallystick.operations.run import Operations
-from tallystick.operations.usage import RecordOutput
+from tallystick.operations.usage import RecordedItem, RecordOutput
 from tallystick.security.model import Principal
 from tallystick.usage.accept import Status
 from tallystick.usage.columns import EventColumns
@@ -34,6 +37,23 @@ _EXACT = Context(prec=100)
 
 Progress = Callable[[int, int], None]
 """Told after each chunk how many bytes have been stored, and how many there are."""
+
+
+class LineAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a line that was not accepted just now."""
+
+    line: int
+    """Its number, from 1; of a JSON array its element's, of Parquet and Avro its row's."""
+    status: Status | Literal["unfinished"]
+    """As the other doors have it; ``unfinished``: it has no line break, and was left for the next import."""
+    id: str | None = None
+    """Of an event that could be read."""
+    reason: str | None = None
+    """Why it is not billable; or the field at fault and the rule it breaks."""
+
+
+Told = Callable[[list[LineAnswer]], None]
+"""Told after each chunk of the lines in it that were not accepted, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +119,7 @@ class ImportReport:
             if one.status is Status.NOT_BILLABLE:
                 self.not_billable[one.reason or ""] += 1
             elif one.status is not Status.KNOWN and len(self.refused_events) < SHOWN:
-                reason = f"{one.field} {one.reason}"
-                identifier = events.ids[one.item] if isinstance(events, EventColumns) else events[one.item].id
-                self.refused_events.append(RefusedEvent(identifier, one.status, reason))
+                self.refused_events.append(RefusedEvent(_id_of(events, one.item), one.status, _sentence(one) or ""))
         if isinstance(events, EventColumns):
             self.accepted_customers |= events.customers_at([place for place, one in enumerate(accepted) if one])
             for name, column in (chunk.quantities or {}).items():
@@ -137,6 +155,28 @@ def _add(total: Quantity, quantity: Quantity) -> Quantity:
     return _EXACT.add(Decimal(total), Decimal(quantity))
 
 
+def answers_of(chunk: Chunk, answer: RecordOutput | None) -> list[LineAnswer]:
+    """Say of each line of *chunk* that was not accepted what became of it; *answer* is None if it had no events."""
+    told = [LineAnswer(one.line, Status.INVALID, reason=one.reason) for one in chunk.malformed]
+    if answer is not None and answer.items:
+        lines, events = chunk.event_lines(), chunk.events
+        told += [
+            LineAnswer(lines[one.item], one.status, _id_of(events, one.item), _sentence(one)) for one in answer.items
+        ]
+    if chunk.unfinished is not None:
+        told.append(LineAnswer(chunk.unfinished, "unfinished"))
+    return sorted(told, key=lambda one: one.line)
+
+
+def _id_of(events: list[UsageEvent] | EventColumns, place: int) -> str:
+    return events.ids[place] if isinstance(events, EventColumns) else events[place].id
+
+
+def _sentence(item: RecordedItem) -> str | None:
+    """Put the field at fault, where there is one, before the rule."""
+    return item.reason if item.field is None else f"{item.field} {item.reason}"
+
+
 def _ignore(_: int, __: int) -> None:
     """Show no progress."""
 
@@ -152,6 +192,7 @@ async def import_usage(  # noqa: PLR0913 - what is read, how, for whom, and who 
     mapping: CsvMapping | None = None,
     complete: bool = False,
     progress: Progress = _ignore,
+    told: Told | None = None,
 ) -> ImportReport:
     """
     Record the usage in the file at *path*; format None tells it from the content.
@@ -177,8 +218,11 @@ async def import_usage(  # noqa: PLR0913 - what is read, how, for whom, and who 
 
     async def take_in_oldest() -> None:
         chunk, task = storing[0]
-        report.add(chunk, await task)
+        answer = await task
+        report.add(chunk, answer)
         storing.popleft()
+        if told is not None:
+            told(answers_of(chunk, answer))
         progress(chunk.bytes_read, chunk.size)
 
     async with aclosing(

@@ -13,9 +13,9 @@ from tallystick.invoicing.life.find_header import find_header
 from tallystick.invoicing.life.history import find_history
 from tallystick.invoicing.life.mark_overdue import DuePage, MarkedOverdue, list_due, mark_overdue
 from tallystick.invoicing.life.model import CreditNote, InvoiceHistory
+from tallystick.operations.fields import PageSize
 from tallystick.operations.invoice_requests import MAX_LINES, Description, LineAmount, Memo, ProductReference
 from tallystick.operations.invoicing import FindInvoiceInput, Series
-from tallystick.operations.ledger import PageSize
 from tallystick.operations.model import Call, Input, Operation
 
 MAX_MARKED = 1_000

@@ -16,8 +16,8 @@ from tallystick.invoicing.requesting.model import InvoiceWanted, LineWanted, Req
 from tallystick.invoicing.requesting.request import request_invoices
 from tallystick.money import MAX_AMOUNT
 from tallystick.operations.catalog import CatalogCode
+from tallystick.operations.fields import AssetCode, Code
 from tallystick.operations.invoicing import MAX_TERMS_DAYS, CustomerRef, Series
-from tallystick.operations.ledger import AssetCode, Code
 from tallystick.operations.model import Call, Input, Operation
 
 MAX_LINES = 10_000

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from tallystick.invoicing.billing_period import read_month
-from tallystick.invoicing.draft import DraftOrder, draft
+from tallystick.invoicing.draft import DraftOrder, draft, next_to_draft
 from tallystick.invoicing.find import find_invoice, page_invoices
-from tallystick.invoicing.issue import IssueOrder, issue
+from tallystick.invoicing.issue import IssueOrder, issue, next_to_issue
 from tallystick.invoicing.late_usage import count_late
 from tallystick.invoicing.lineage import page_lineage
 from tallystick.invoicing.model import (
@@ -19,11 +19,13 @@ from tallystick.invoicing.model import (
     Issued,
     LateUsage,
     LineagePage,
+    NextCustomer,
 )
 from tallystick.operations.catalog import DEFAULT_PRODUCT, CatalogCode
-from tallystick.operations.ledger import PageSize
+from tallystick.operations.fields import PageSize
 from tallystick.operations.model import Call, Input, Operation
 
+INTERNAL = ""
 MAX_DRAFTS = 1_000
 """How many customers one transaction drafts for."""
 MAX_ISSUES = 2_000
@@ -103,8 +105,12 @@ class LineageInput(Input, frozen=True):
 
 async def draft_invoices(call: Call, request: DraftInput) -> Drafted:
     """Draft the invoices of a chunk of customers; those that exist are left as they are."""
+    return await draft(call.connection, call.book, call.recorded, call.message_hashes, _draft_order(request))
+
+
+def _draft_order(request: DraftInput) -> DraftOrder:
     after, _, pinned = request.after.partition(".")
-    order = DraftOrder(
+    return DraftOrder(
         request.product,
         read_month(request.month, request.zone),
         request.zone,
@@ -115,12 +121,25 @@ async def draft_invoices(call: Call, request: DraftInput) -> Drafted:
         int(pinned) if pinned else None,
         answered=request.taxes == "answers",
     )
-    return await draft(call.connection, call.book, call.recorded, call.message_hashes, order)
+
+
+async def find_next_to_draft(call: Call, request: DraftInput) -> NextCustomer:
+    """Return whom a chunk of drafts would begin with."""
+    order = _draft_order(request)
+    found = await next_to_draft(call.connection, call.book.book_id, order)
+    if found is None:
+        return NextCustomer(None, None)
+    customer_id, ref = found
+    return NextCustomer(ref, f"{customer_id}" if order.pinned is None else f"{customer_id}.{order.pinned}")
 
 
 async def issue_invoices(call: Call, request: IssueInput) -> Issued:
     """Issue a chunk of drafts under gapless numbers and post what they ask for."""
-    order = IssueOrder(
+    return await issue(call.connection, call.book.ledger, call.recorded, call.message_hashes, _issue_order(request))
+
+
+def _issue_order(request: IssueInput) -> IssueOrder:
+    return IssueOrder(
         request.product,
         read_month(request.month, request.zone),
         request.zone,
@@ -128,7 +147,12 @@ async def issue_invoices(call: Call, request: IssueInput) -> Issued:
         request.after,
         request.limit,
     )
-    return await issue(call.connection, call.book.ledger, call.recorded, call.message_hashes, order)
+
+
+async def find_next_to_issue(call: Call, request: IssueInput) -> NextCustomer:
+    """Return whom a chunk of issued invoices would begin with."""
+    found = await next_to_issue(call.connection, call.book.book_id, _issue_order(request))
+    return NextCustomer(None, None) if found is None else NextCustomer(found[1], str(found[0]))
 
 
 async def find(call: Call, request: FindInvoiceInput) -> Invoice:
@@ -166,6 +190,12 @@ async def read_lineage(call: Call, request: LineageInput) -> LineagePage:
 OPERATIONS = [
     Operation("invoicing.draft", DraftInput, Drafted, "invoicing:write", "POST /invoices/draft", draft_invoices),
     Operation("invoicing.issue", IssueInput, Issued, "invoicing:write", "POST /invoices/issue", issue_invoices),
+    Operation(
+        "invoicing.next_to_draft", DraftInput, NextCustomer, "invoicing:write", INTERNAL, find_next_to_draft, reads=True
+    ),
+    Operation(
+        "invoicing.next_to_issue", IssueInput, NextCustomer, "invoicing:write", INTERNAL, find_next_to_issue, reads=True
+    ),
     Operation("invoicing.find", FindInvoiceInput, Invoice, "invoicing:read", "GET /invoices/{id}", find, reads=True),
     Operation(
         "invoicing.list", InvoicesPageInput, InvoicesPage, "invoicing:read", "GET /invoices", list_invoices, reads=True

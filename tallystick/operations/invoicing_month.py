@@ -1,17 +1,20 @@
 """A month's invoices from first to last: chunk by chunk, restartable at any point."""
 
 import datetime as dt
-from typing import Any
+import uuid
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tallystick.collecting.batches.model import Failure
 from tallystick.ids import uuid7
-from tallystick.invoicing.model import Drafted, Issued, LateUsage, SetAside
+from tallystick.invoicing.model import Drafted, Issued, LateUsage, NextCustomer, SetAside
+from tallystick.ledger.errors import AccountExists, GroupFailed
 from tallystick.operations.ask_taxes import ask_taxes, tell_why
 from tallystick.operations.catalog import DEFAULT_PRODUCT
 from tallystick.operations.invoicing import MAX_DRAFTS
-from tallystick.operations.keep_run import begin_kept
+from tallystick.operations.isolate import LeftOut, Pace
+from tallystick.operations.keep_run import KeptRun, begin_kept
 from tallystick.operations.run import Operations, as_input
 from tallystick.operations.run_chunks import Progress, RunTerms, run_chunks, say_nothing, together
 from tallystick.operations.wait_settled import wait_settled
@@ -50,6 +53,8 @@ class MonthTerms(RunTerms, frozen=True, kw_only=True):
 
 
 STANDARD = MonthTerms()
+_OF_ONE = (AccountExists, GroupFailed)
+"""What is one customer's alone: an account of theirs stands in the way. All else is every customer's."""
 
 
 async def run_month(
@@ -64,8 +69,9 @@ async def run_month(
     Draft and issue the invoices of *month* for every customer with usage in it.
 
     Each chunk is one transaction, and each does only what is not done: killed anywhere and run again, or run
-    twice at once, every customer has each invoice once. All terms are judged before anything is written. Where a tax
-    engine is set, it is asked about each chunk before that is drafted, and its answers are kept.
+    twice at once, every customer has each invoice once. A customer who cannot be invoiced, whatever for, is left out and
+    told, and the others go on. All terms are judged before anything is written. Where a tax engine is set, it is asked
+    about each chunk before that is drafted, and its answers are kept.
 
     Raises:
         TallystickError: of ``invoicing.draft`` and ``invoicing.issue``; what was done before it stays done.
@@ -78,12 +84,10 @@ async def run_month(
     as_input(operations.find("invoicing.draft"), to_draft)
     as_input(operations.find("invoicing.issue"), to_issue)
 
-    kept = await begin_kept(operations, book, "invoices", f"{month} {terms.product}")
-    drafted = await _draft_all(operations, principal, book, to_draft, terms.patience, progress)
-    failures = [Failure(one.customer, one.code, one.message) for chunk in drafted for one in chunk.failed]
-    await kept.note({"drafted": sum(chunk.drafted for chunk in drafted)}, failures)
-    issued = await _issue_all(operations, principal, book, to_issue, progress)
-    await kept.note({"issued": sum(chunk.issued for chunk in issued)}, last=True)
+    run = _Run(operations, principal, book, await begin_kept(operations, book, "invoices", f"{month} {terms.product}"))
+    drafted = await _draft_all(run, to_draft, terms.patience, progress)
+    issued, not_issued = await _issue_all(run, to_issue, progress)
+    await run.kept.note({}, last=True)
     late: LateUsage = await operations.call(principal, book, "invoicing.late_usage", "", whose)
     numbered = together(issued)
     return MonthRun(
@@ -93,7 +97,7 @@ async def run_month(
         known=sum(chunk.known for chunk in drafted),
         adjustments=sum(chunk.adjustments for chunk in drafted),
         issued=numbered.issued,
-        failed=[one for chunk in drafted for one in chunk.failed],
+        failed=[*(one for chunk in drafted for one in chunk.failed), *not_issued],
         late_events=late.events,
         totals=numbered.totals,
         first_number=numbered.first_number,
@@ -101,22 +105,41 @@ async def run_month(
     )
 
 
-async def _draft_all(
-    operations: Operations,
-    principal: Principal,
-    book: str,
-    request: dict[str, Any],
-    patience: dt.timedelta,
-    progress: Progress,
-) -> list[Drafted]:
+class _Run(NamedTuple):
+    """Who runs a month where, and where it is kept what it came to."""
+
+    operations: Operations
+    principal: Principal
+    book: str
+    kept: KeptRun
+
+    async def next(self, operation: str, request: dict[str, Any]) -> NextCustomer:
+        """Return whom the next chunk begins with."""
+        found: NextCustomer = await self.operations.call(self.principal, self.book, operation, "", request)
+        return found
+
+
+async def _draft_all(run: _Run, request: dict[str, Any], patience: dt.timedelta, progress: Progress) -> list[Drafted]:
+    pace = Pace(request["limit"], _OF_ONE)
+
     async def draft(before: Drafted | None) -> Drafted:
         given = {**request, "after": "0" if before is None else before.next}
-        drafted: Drafted = await wait_settled(
-            lambda: _draft_taxed(operations, principal, book, given),
-            patience,
-            lambda seconds: progress("waiting", seconds),
-        )
-        return drafted
+
+        async def some(limit: int) -> Drafted:
+            drafted: Drafted = await wait_settled(
+                lambda: _draft_taxed(run.operations, run.principal, run.book, {**given, "limit": limit}),
+                patience,
+                lambda seconds: progress("waiting", seconds),
+            )
+            return drafted
+
+        done = await pace.do_some(some)
+        if isinstance(done, LeftOut):
+            who = await run.next("invoicing.next_to_draft", given)
+            aside = _aside(who, done)
+            done = Drafted(1, 0, 0, aside, {}, 0, who.cursor) if aside else await some(1)
+        await run.kept.note({"drafted": done.drafted}, map(_failure, done.failed))
+        return done
 
     return await run_chunks(
         draft,
@@ -133,19 +156,43 @@ async def _draft_taxed(operations: Operations, principal: Principal, book: str, 
     return tell_why(drafted, failed)
 
 
-async def _issue_all(
-    operations: Operations, principal: Principal, book: str, request: dict[str, Any], progress: Progress
-) -> list[Issued]:
+async def _issue_all(run: _Run, request: dict[str, Any], progress: Progress) -> tuple[list[Issued], list[SetAside]]:
+    not_issued: list[SetAside] = []
+    pace = Pace(request["limit"], _OF_ONE)
+
     async def issue(before: Issued | None) -> Issued:
         given = {**request, "after": None if before is None else before.next}
-        chunk: Issued = await operations.call(principal, book, "invoicing.issue", _fresh_key(), given)
-        return chunk
 
-    return await run_chunks(
+        async def some(limit: int) -> Issued:
+            fields = {**given, "limit": limit}
+            issued: Issued = await run.operations.call(run.principal, run.book, "invoicing.issue", _fresh_key(), fields)
+            return issued
+
+        done = await pace.do_some(some)
+        aside: list[SetAside] = []
+        if isinstance(done, LeftOut):
+            who = await run.next("invoicing.next_to_issue", given)
+            aside = _aside(who, done)
+            done = Issued(0, {}, None, None, uuid.UUID(who.cursor)) if who.cursor else await some(1)
+        not_issued.extend(aside)
+        await run.kept.note({"issued": done.issued}, map(_failure, aside))
+        return done
+
+    chunks = await run_chunks(
         issue,
         lambda chunk: chunk.next is not None,
         lambda chunks: progress("issuing", sum(one.issued for one in chunks)),
     )
+    return chunks, not_issued
+
+
+def _aside(who: NextCustomer, why: LeftOut) -> list[SetAside]:
+    """Set the customer aside who stands in the way; nobody does who was invoiced by another run meanwhile."""
+    return [] if who.customer is None else [SetAside(who.customer, *why)]
+
+
+def _failure(one: SetAside) -> Failure:
+    return Failure(one.customer, one.code, one.message)
 
 
 def _fresh_key() -> str:

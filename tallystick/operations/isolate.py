@@ -1,6 +1,7 @@
-"""Isolate: a chunk that fails is split until whoever makes it fail stands alone, and the others go on."""
+"""Isolate: a chunk that fails is made smaller until whoever makes it fail stands alone, and the others go on."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 import asyncpg
@@ -40,6 +41,44 @@ async def isolate(
     done, left_out = await isolate(do, chunk[:middle])
     more_done, more_left_out = await isolate(do, chunk[middle:])
     return done + more_done, left_out + more_left_out
+
+
+@dataclass(slots=True)
+class Pace:
+    """
+    How many are done at once: *most*, until one fails; behind it one, then two, and so on up to *most* again.
+
+    So whoever does not fail is still done many at once, and where all fail each is tried about once.
+    """
+
+    most: int
+    errors: tuple[type[TallystickError], ...]
+    """What counts as failing, beside what the store refuses; all else is let through."""
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with the most."""
+        self.size = self.most
+
+    async def do_some(self, do: Callable[[int], Awaitable[_Done]]) -> _Done | LeftOut:
+        """
+        Do the next few, as many as can be done; where not even the very next one can, say why.
+
+        *do* must be all or nothing.
+        """
+        while True:
+            try:
+                done = await do(self.size)
+            except (TallystickError, asyncpg.PostgresError) as error:
+                if isinstance(error, TallystickError) and not isinstance(error, self.errors):
+                    raise
+                why = _why(error)
+            else:
+                self.size = min(2 * self.size, self.most)
+                return done
+            if self.size == 1:
+                return why
+            self.size //= 2
 
 
 def _why(error: TallystickError | asyncpg.PostgresError) -> LeftOut:

@@ -81,9 +81,10 @@ def keeping_sessions(operations: Operations) -> KeepingSessions | _NoStore:
 
 
 async def show_session(operations: Operations, principal: Principal, book: str, output: SessionOutput) -> SessionOutput:
-    """Add to a payment as it stands what its session has of it, while it has not ended."""
-    del principal
+    """Add to a payment as it stands what its session has of it, while it has not ended, for who may complete it."""
     store = operations.resources.get(KeyValue)
+    if not principal.holds("payments:write"):
+        return output
     if store is None or PaymentStatus(output.status) in {PaymentStatus.SETTLED, PaymentStatus.FAILED}:
         return output
     session = await find_session(store, book, output.provider, output.transaction_id)

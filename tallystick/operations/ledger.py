@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -30,24 +30,18 @@ from tallystick.ledger.model import (
 from tallystick.ledger.post import MAX_BATCH, post
 from tallystick.ledger.read_log import CheckpointNote, read_newest_checkpoint
 from tallystick.ledger.resolve import resolve_accounts
-from tallystick.money import MAX_AMOUNT
+from tallystick.money import MAX_AMOUNT, digits_of
+from tallystick.operations.fields import Amount, AssetCode, Code, Instant, Metadata, PageSize, Reference
 from tallystick.operations.model import Call, Input, NothingInput, Operation
+from tallystick.security.model import Principal
 
-Code = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
-"""An account's code: a path such as ``customers/42/receivable``."""
-AssetCode = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]{0,31}$(?!\n)")]
-Amount = Annotated[int, msgspec.Meta(ge=1, le=MAX_AMOUNT)]
-Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
-Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
-Metadata = Annotated[
-    dict[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], Annotated[str, msgspec.Meta(max_length=512)]],
-    msgspec.Meta(max_length=50),
-]
+if TYPE_CHECKING:
+    from tallystick.operations.run import Operations
+
 Kinds = Literal["transfer", "sweep", "reversal", "hold", "capture", "release"]
 CallersReason = Literal[
     "transfer", "deposit", "withdrawal", "payment", "fee", "interest", "refund", "adjustment", "opening"
 ]
-PageSize = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 DERIVED = 8
@@ -297,8 +291,26 @@ _EARLIEST = microseconds(dt.datetime(1, 1, 1, tzinfo=dt.UTC))
 _LATEST = microseconds(dt.datetime(9999, 1, 1, tzinfo=dt.UTC))
 
 
+async def require_iso_digits(
+    operations: "Operations", principal: Principal, book: str, name: str, request: AssetInput
+) -> AssetInput:
+    """
+    Find that an asset which is a currency has the digits of one.
+
+    Before the message and not by it: the table of currencies changes with time, and what a message did must not.
+
+    Raises:
+        InvalidInput: ISO 4217 gives it others (``invalid_input``).
+    """
+    del operations, principal, book, name
+    iso = digits_of(request.asset)
+    if iso not in {None, request.exponent}:
+        raise InvalidInput(field="exponent", rule=f"{request.asset} is a currency of ISO 4217, with {iso} digits")
+    return request
+
+
 async def ensure_asset(call: Call, request: AssetInput) -> AssetOutput:
-    """Add an asset to the book, or find that it is there."""
+    """Add an asset to the book, or find that it is there; a currency of ISO 4217 has the digits that it has there."""
     asset = await verbs.ensure_asset(call.connection, call.book.book_id, request.asset, request.exponent)
     return AssetOutput(asset.code, asset.exponent)
 
@@ -518,7 +530,15 @@ UNKNOWN_ASSET = -1
 """What an asset resolves to that the book does not have: no account is of it."""
 
 OPERATIONS = [
-    Operation("ledger.ensure_asset", AssetInput, AssetOutput, "ledger:write", "POST /assets", ensure_asset),
+    Operation(
+        "ledger.ensure_asset",
+        AssetInput,
+        AssetOutput,
+        "ledger:write",
+        "POST /assets",
+        ensure_asset,
+        before=require_iso_digits,
+    ),
     Operation("ledger.open_account", OpenAccountInput, Account, "ledger:write", "POST /accounts", open_account),
     Operation("ledger.close_account", AccountInput, Account, "ledger:write", "POST /accounts/close", close_account),
     Operation(

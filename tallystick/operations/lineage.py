@@ -9,7 +9,7 @@ from tallystick.lineage.model import Links, Trace
 from tallystick.lineage.trace import FURTHER, MOST_DEPTH, find_message, records_of, trace
 from tallystick.lineage.why.explain_event import explain_event
 from tallystick.lineage.why.model import Why
-from tallystick.operations.ledger import PageSize
+from tallystick.operations.fields import PageSize
 from tallystick.operations.model import Call, Input, Operation
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=600, pattern=r"^[^\x00]+$(?!\n)")]

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tallystick.errors import TallystickError
-from tallystick.money import MAX_AMOUNT
 from tallystick.operations.carry_payments import carry_again, carry_through, name_provider
+from tallystick.operations.fields import Amount, Instant, PageSize
 from tallystick.operations.keep_sessions import SessionOutput, show_session
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.operations.run import KEPT_KINDS
@@ -43,9 +43,6 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_TEXT, patte
 Token = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 Email = Annotated[str, msgspec.Meta(max_length=320, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$(?!\n)")]
 ProviderName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$(?!\n)")]
-Amount = Annotated[int, msgspec.Meta(ge=1, le=MAX_AMOUNT)]
-Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
-PageSize = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 FIRST_PROVIDER = "sandbox"
 """Who took the payments that name none and were started before there was a choice."""
@@ -217,12 +214,17 @@ def _refusal(request: PostPaymentInput, payment: Payment | None) -> TallystickEr
 
 
 async def find(call: Call, request: PaymentIdInput) -> PaymentOutput:
-    """Return a payment as it stands."""
-    return as_output(await find_payment(call.connection, call.book.book_id, request.payment_id))
+    """Return a payment as it stands; its token, which completes it, to those alone who may complete it."""
+    found = as_output(await find_payment(call.connection, call.book.book_id, request.payment_id))
+    return found if call.principal.holds(_WRITE) else msgspec.structs.replace(found, token=None)
 
 
 async def read_session(call: Call, request: TransactionInput) -> SessionOutput:
-    """Return what a customer's screen needs while they complete a payment, by the provider's transaction."""
+    """
+    Return what a customer's screen needs while they complete a payment, by the provider's transaction.
+
+    The token, which completes it, is told to those alone who may complete it.
+    """
     found = await find_by_provider_ids(call.connection, call.book.book_id, [request.transaction_id])
     if request.transaction_id not in found:
         raise UnknownPayment(field="transaction_id", payment=request.transaction_id)
@@ -236,7 +238,7 @@ async def read_session(call: Call, request: TransactionInput) -> SessionOutput:
         payment.user,
         payment.amount,
         payment.asset,
-        None if ended else payment.token,
+        payment.token if call.principal.holds(_WRITE) and not ended else None,
         receipt_id=payment.receipt_id,
         reason=payment.reason,
     )

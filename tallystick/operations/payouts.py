@@ -11,12 +11,13 @@ from tallystick.collecting.bank.model import read_entry_id
 from tallystick.errors import InvalidInput
 from tallystick.ids import uuid7
 from tallystick.money import MAX_AMOUNT
-from tallystick.operations.ledger import AssetCode, PageSize
+from tallystick.operations.fields import AssetCode, Instant, PageSize
 from tallystick.operations.model import Call, Input, Operation
+from tallystick.operations.payments import ProviderName
 from tallystick.operations.run import RESERVED, Operations
 from tallystick.operations.work_queues import QueueWorker
 from tallystick.payments.payouts.accounts import Books
-from tallystick.payments.payouts.arrive import arrive
+from tallystick.payments.payouts.arrive import arrive, undo_arrival
 from tallystick.payments.payouts.by_hand import LineOf, book_by_hand, match_by_hand, undo_by_hand
 from tallystick.payments.payouts.find import (
     LAST,
@@ -59,11 +60,9 @@ MOST_WORDS = 1_000
 """So long is the description of a line."""
 _EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
-ProviderName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$(?!\n)")]
 ProviderId = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=_PRINTABLE)]
 _MOST_MOVED = 10**15
 Moved = Annotated[int, msgspec.Meta(ge=-_MOST_MOVED, le=_MOST_MOVED)]
-Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 Position = Annotated[int, msgspec.Meta(ge=1, le=MOST_OF_A_REPORT)]
 Days = Annotated[int, msgspec.Meta(ge=0, le=3660)]
 LineId = Annotated[str, msgspec.Meta(max_length=50)]
@@ -220,6 +219,13 @@ class PayoutArrivedInput(Input, frozen=True):
     id: uuid.UUID
     entry: LineId
     """As `bank.entries` lists it: of the payout's amount; or of the same taken back, once the payout has failed."""
+
+
+class UndoArrivalInput(Input, frozen=True):
+    """A payout that was said to be an entry of a bank statement, and why that is taken back."""
+
+    id: uuid.UUID
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=_PRINTABLE)]
 
 
 class LookForPartnersInput(Input, frozen=True):
@@ -392,6 +398,12 @@ async def arrive_at_bank(call: Call, request: PayoutArrivedInput) -> Payout:
     return await arrive(_books(call), request.id, statement, position)
 
 
+async def take_arrival_back(call: Call, request: UndoArrivalInput) -> Payout:
+    """Take back which entry of a bank statement a payout is: it is on its way again, and the entry can be said to be another."""
+    await enter_to_settle(call.connection, call.book.book_id)
+    return await undo_arrival(_books(call), request.id, request.reason)
+
+
 async def _shown(call: Call, line: LineOf) -> LineShown:
     page = await page_lines(call.connection, call.book.book_id, line.payout_id, line.position - 1, 1, unmatched=False)
     return page.items[0]
@@ -424,6 +436,9 @@ OPERATIONS = [
     Operation("payouts.book", BookLineInput, LineShown, _WRITE, "POST /payouts/bookings", book_line),
     Operation("payouts.undo", UndoLineInput, LineShown, _WRITE, "POST /payouts/undo", undo_line),
     Operation("payouts.arrive", PayoutArrivedInput, Payout, _WRITE, "POST /payouts/arrivals", arrive_at_bank),
+    Operation(
+        "payouts.undo_arrival", UndoArrivalInput, Payout, _WRITE, "POST /payouts/arrivals/undo", take_arrival_back
+    ),
     Operation("payouts.find", PayoutIdInput, Payout, _READ, "GET /payouts/{id}", find, reads=True),
     Operation(
         "payouts.lines", PayoutLinesInput, LinesPage, _READ, "GET /payouts/{id}/lines", list_lines, reads=True, snapshot=True

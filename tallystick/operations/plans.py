@@ -1,6 +1,5 @@
 """The plans' operations: versions are set, found and listed."""
 
-import datetime as dt
 from typing import Annotated
 
 import msgspec
@@ -9,10 +8,8 @@ from tallystick.catalog.plans import set_version as setting
 from tallystick.catalog.plans.find_plan import find_plan, page_plans
 from tallystick.catalog.plans.model import PlanCode, PlanContent, PlansPage, PlanVersion
 from tallystick.errors import TallystickError
-from tallystick.operations.ledger import PageSize
+from tallystick.operations.fields import Instant, PageSize
 from tallystick.operations.model import Call, Input, Operation
-
-Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
 
 class PlanVersionInput(Input, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from tallystick.db.queries import Connection
 from tallystick.ledger.accounts import Recorded
 from tallystick.operations.disputes import ProviderId
-from tallystick.operations.ledger import PageSize
+from tallystick.operations.fields import PageSize
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.operations.payments import Text
 from tallystick.operations.run import RESERVED, Operations

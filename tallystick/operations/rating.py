@@ -15,14 +15,14 @@ from tallystick.ledger.accounts import find_asset
 from tallystick.ledger.errors import UnknownAsset
 from tallystick.money import MAX_AMOUNT, Asset, currency
 from tallystick.operations.ask_taxes import PREVIEW_SECONDS, Look, ask_before
-from tallystick.operations.catalog import DEFAULT_PRODUCT, CatalogCode, Instant, Name
+from tallystick.operations.catalog import DEFAULT_PRODUCT, CatalogCode, Name
+from tallystick.operations.fields import AssetCode, Instant
 from tallystick.operations.invoicing import CustomerRef
-from tallystick.operations.ledger import AssetCode
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.operations.run import Operations
 from tallystick.periods import Period
 from tallystick.rating.check_number import InvalidPrice
-from tallystick.rating.exact import added_up
+from tallystick.rating.exact import added_up, plain
 from tallystick.rating.measure import WHOLE
 from tallystick.rating.model import Line, Price
 from tallystick.rating.rate import (
@@ -33,6 +33,7 @@ from tallystick.rating.rate import (
     rate,
 )
 from tallystick.rating.read_price import read_price
+from tallystick.rating.split_line import split_line
 from tallystick.security.model import SYSTEM, Principal
 from tallystick.taxes.engine import TaxEngine, TaxQuestion
 from tallystick.taxes.keep_answers import AnswerMissing
@@ -88,6 +89,8 @@ class PreviewedLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line, and of stored usage what it is of."""
 
     line: Line
+    amounts: list[int]
+    """What each detail of the line comes to, in minor units; they add up to the amount of the line."""
     charge: str | None = None
     name: str | None = None
     price_at: dt.datetime | None = None
@@ -97,6 +100,8 @@ class PreviewedLine(msgspec.Struct, frozen=True, omit_defaults=True):
     period_end: dt.datetime | None = None
     events: int | None = None
     """How many usage events it covers."""
+    covered: str | None = None
+    """How much was used that credits would pay for, and that is not in the line; left out where there is none."""
 
 
 class AssetTotal(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -129,8 +134,8 @@ async def preview_lines(call: Call, request: PreviewInput) -> Preview:
     Say what a price asks for quantities, or what an invoice of a customer would say now; keep nothing.
 
     Without a customer each quantity makes a line of the price given. With one, the lines are those of the prices in
-    force in the period on the usage recorded so far, with the taxes of the customer and without adjustments of earlier
-    periods.
+    force in the period on the usage recorded so far, less what credits in units would pay for, with the taxes of the
+    customer and without adjustments of earlier periods.
     """
     if (request.price is None) == (request.customer is None):
         raise InvalidInput(
@@ -147,19 +152,21 @@ async def _preview_price(call: Call, request: PreviewInput) -> Preview:
     price = _read(request.price or {})
     asset = await _find_asset(call, request.asset)
     lines = [
-        PreviewedLine(_rate(price, asset, request.unit, one, f"quantities[{place}]"))
+        _rate(price, asset, request.unit, one, f"quantities[{place}]")
         for place, one in enumerate(request.quantities or ())
     ]
-    return Preview(lines, _totals([(one.line, asset) for one in lines]))
+    totals = _totals([(line, asset) for line in lines])
+    return Preview([PreviewedLine(line, split_line(line, asset)) for line in lines], totals)
 
 
 async def _preview_customer(call: Call, request: PreviewInput, customer: str) -> Preview:
     _require_only(request, needed=("start_at", "end_at"), others=("asset", "quantities"))
     period = _period(request.start_at, request.end_at)
-    asked = call.connection, call.book.book_id, customer, request.product, period
-    rated = await preview(*asked)
+    rated = await preview(call.connection, call.recorded, customer, request.product, period)
     answered = request.taxes == "answers"
-    taxed = await tax_preview(*asked, rated, answered=answered)
+    taxed = await tax_preview(
+        call.connection, call.book.book_id, customer, request.product, period, rated, answered=answered
+    )
     open_ = [question for one in taxed if isinstance(one.problem, AnswerMissing) for question in one.problem.questions]
     return Preview(
         [_previewed(one) for one in rated], [_taxed(one) for one in taxed], open_ if answered else msgspec.UNSET
@@ -278,6 +285,7 @@ def _previewed(rated: RatedWindow) -> PreviewedLine:
     window = rated.window
     return PreviewedLine(
         rated.line,
+        split_line(rated.line, window.asset),
         window.charge,
         window.name,
         window.effective_at,
@@ -285,6 +293,7 @@ def _previewed(rated: RatedWindow) -> PreviewedLine:
         window.period.start_at,
         window.period.end_at,
         rated.used.events,
+        plain(rated.covered.quantity) if rated.covered.draws else None,
     )
 
 

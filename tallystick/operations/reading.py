@@ -12,14 +12,11 @@ from tallystick.ledger.reading.account_tree import TreePage, list_children
 from tallystick.ledger.reading.balance import By, find_balance
 from tallystick.ledger.reading.history import Asked, HistoryPage, PostedTransfer, Turn, find_transfer, page_history
 from tallystick.ledger.reading.statement import Statement, state
+from tallystick.operations.fields import Code, Instant, PageSize
 from tallystick.operations.model import Call, Input, Operation
 
-Code = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
-"""An account's code: a path such as ``customers/42/receivable``."""
 Path = Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 """The beginning of codes, up to a slash and without it; empty for all of them."""
-Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
-PageSize = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Cursor = Annotated[str, msgspec.Meta(max_length=255)]
 _FIRST = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
 _LAST = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)

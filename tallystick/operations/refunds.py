@@ -5,9 +5,9 @@ from typing import Literal
 
 from tallystick.errors import InvalidInput
 from tallystick.operations.carry_refunds import carry_through
-from tallystick.operations.ledger import PageSize
+from tallystick.operations.fields import Amount, PageSize
 from tallystick.operations.model import Call, Input, Operation
-from tallystick.operations.payments import Amount, Text
+from tallystick.operations.payments import Text
 from tallystick.payments.refunds.find import find_refund, page_refunds
 from tallystick.payments.refunds.model import Refund, RefundPage, RefundStanding, RefundState, TakeFrom
 from tallystick.payments.refunds.queue import ask_now

@@ -9,7 +9,7 @@ import msgspec
 from tallystick.errors import InvalidInput
 from tallystick.ledger.accounts import find_asset
 from tallystick.money import MAX_AMOUNT
-from tallystick.operations.ledger import Amount, AssetCode, Code, PageSize, Reference
+from tallystick.operations.fields import Amount, AssetCode, Code, PageSize, Reference
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.repayments import find
 from tallystick.repayments.agree import Choice, choose_debit_day, find_agreement

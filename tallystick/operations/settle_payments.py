@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from tallystick.db.retry import OrderLost
 from tallystick.errors import TallystickError
-from tallystick.invoicing.find import canonical_statement, find_invoices
 from tallystick.invoicing.life.note_states import note_states
 from tallystick.invoicing.life.unallocated_account import open_unallocated
 from tallystick.invoicing.model import account_of
+from tallystick.invoicing.read_statements import read_outstanding
+from tallystick.invoicing.read_statements import read_statements as read_invoice_statements
 from tallystick.ledger.model import Batch, Reason, Status, transfers
 from tallystick.ledger.post import post
 from tallystick.notify.tell import tell
@@ -74,7 +75,6 @@ class _Known:
 
     invoices: Mapping[uuid.UUID, dict[str, Any]]
     """What a receipt says of each invoice; it never changes."""
-    outstanding: Mapping[uuid.UUID, int]
     accounts: Mapping[str, Usable]
 
 
@@ -83,7 +83,8 @@ async def read_statements(call: Call, request: PaymentIdsInput) -> list[PaymentS
     found = await find_payments(call.connection, call.book.book_id, request.payment_ids)
     payments = [found[one] for one in request.payment_ids]
     known = await _find_known(call, payments)
-    return [_try_statement(one, known, fits=known.outstanding[one.invoice_id] >= one.amount) for one in payments]
+    owed = await read_outstanding(call.connection, call.book.book_id, list(known.invoices))
+    return [_try_statement(one, known, fits=owed[one.invoice_id] >= one.amount) for one in payments]
 
 
 async def open_account_beyond(call: Call, request: PaymentIdInput) -> PaymentOutput:
@@ -182,14 +183,12 @@ async def _post(call: Call, requests: Sequence[tuple[int, SettlePaymentInput]]) 
 
 async def _find_known(call: Call, payments: Sequence[Payment]) -> _Known:
     invoice_ids = list({one.invoice_id for one in payments})
-    invoices = await find_invoices(call.connection, call.book.book_id, invoice_ids)
     codes = [
         code for one in payments for code in (clearing_account(one), account_of(one.invoice_id), account_beyond(one))
     ]
     pooled = [pooled_account(one) for one in payments]
     return _Known(
-        {one.id: canonical_statement(one) for one in invoices},
-        {one.id: one.outstanding for one in invoices},
+        await read_invoice_statements(call.connection, call.book.book_id, invoice_ids),
         await find_usable(call.connection, call.book.book_id, [*codes, *pooled]),
     )
 

@@ -12,7 +12,7 @@ from tallystick.collecting.slips.model import SettledSlips, Slip, SlipsPage
 from tallystick.collecting.slips.notify import NoticeSaid, hear_paid, withdraw_notice
 from tallystick.collecting.slips.settle import LineSaid, settle_slips
 from tallystick.errors import InvalidInput
-from tallystick.operations.ledger import Amount, AssetCode, Code, Instant, PageSize, Reference
+from tallystick.operations.fields import Amount, AssetCode, Code, Instant, PageSize, Reference
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.operations.repayments import CustomerRef
 

@@ -5,10 +5,12 @@ from typing import Any
 
 import msgspec
 
+from tallystick.collecting.batches.model import Failure
 from tallystick.ids import uuid7
 from tallystick.invoicing.draft_subscriptions import SubscriptionsDrafted, SubscriptionSetAside
 from tallystick.invoicing.issue_subscriptions import SubscriptionsIssued
 from tallystick.operations.ask_taxes import ask_taxes_of_subscriptions, tell_why
+from tallystick.operations.keep_run import KeptRun, begin_kept
 from tallystick.operations.run import Operations, as_input
 from tallystick.operations.run_chunks import Progress, RunTerms, run_chunks, say_nothing, together
 from tallystick.operations.wait_settled import wait_settled
@@ -60,8 +62,10 @@ async def run_subscriptions(
     as_input(operations.find("subscriptions.draft"), to_draft)
     as_input(operations.find("subscriptions.issue"), to_issue)
 
-    drafted = await _draft_all(operations, principal, book, to_draft, terms.patience, progress)
-    issued = await _issue_all(operations, principal, book, to_issue, progress)
+    kept = await begin_kept(operations, book, "subscriptions", until.isoformat())
+    drafted = await _draft_all(operations, principal, book, to_draft, terms.patience, progress, kept)
+    issued = await _issue_all(operations, principal, book, to_issue, progress, kept)
+    await kept.note({}, last=True)
     numbered = together(issued)
     # A chunk that was not finished was done again: what failed of it failed again, or did not.
     failed = {one.subscription: one for chunk in drafted if not chunk.unfinished for one in chunk.failed}
@@ -87,6 +91,7 @@ async def _draft_all(
     request: dict[str, Any],
     patience: dt.timedelta,
     progress: Progress,
+    kept: KeptRun,
 ) -> list[SubscriptionsDrafted]:
     after = ""
 
@@ -99,6 +104,11 @@ async def _draft_all(
             lambda: _draft_taxed(operations, principal, book, given),
             patience,
             lambda seconds: progress("waiting", seconds),
+        )
+        # A chunk that is not finished is done again, and then says who fails.
+        failed = [] if drafted.unfinished else drafted.failed
+        await kept.note(
+            {"drafted": drafted.drafted}, [Failure(one.subscription, one.code, one.message) for one in failed]
         )
         return drafted
 
@@ -120,12 +130,18 @@ async def _draft_taxed(
 
 
 async def _issue_all(
-    operations: Operations, principal: Principal, book: str, request: dict[str, Any], progress: Progress
+    operations: Operations,
+    principal: Principal,
+    book: str,
+    request: dict[str, Any],
+    progress: Progress,
+    kept: KeptRun,
 ) -> list[SubscriptionsIssued]:
     async def issue(_: SubscriptionsIssued | None) -> SubscriptionsIssued:
         chunk: SubscriptionsIssued = await operations.call(
             principal, book, "subscriptions.issue", _fresh_key(), request
         )
+        await kept.note({"issued": chunk.issued})
         return chunk
 
     return await run_chunks(

@@ -1,6 +1,5 @@
 """The subscriptions' operations: begin, change, pause, cancel, undo; find, preview; draft and issue what is due."""
 
-import datetime as dt
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,8 +12,8 @@ from tallystick.invoicing.draft_subscriptions import SubscriptionsDrafted, Subsc
 from tallystick.invoicing.issue_subscriptions import SubscriptionsIssued
 from tallystick.invoicing.preview_subscription import PreviewInvoice, preview_subscription
 from tallystick.operations.ask_taxes import PREVIEW_SECONDS, Look, ask_before
+from tallystick.operations.fields import Instant, PageSize
 from tallystick.operations.invoicing import MAX_ISSUES, MAX_TERMS_DAYS, CustomerRef, Series
-from tallystick.operations.ledger import PageSize
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.operations.run import Operations
 from tallystick.security.model import SYSTEM, Principal
@@ -30,7 +29,6 @@ from tallystick.taxes.keep_answers import enter_to_use
 
 SubscriptionId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$(?!\n)")]
 Quantity = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
-Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 When = Literal["now", "period_end"]
 Follow = Literal["newest", "pinned"]
 MAX_SUBSCRIPTIONS = 500

@@ -22,7 +22,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "taxes": ("taxes",),
     "parties": ("parties",),
     "documents": ("parties",),
-    "payments": ("payments", "refunds", "provider_events"),
+    "payments": ("payments", "refunds", "provider_events", "late_captures"),
     "refunds": ("refunds",),
     "disputes": ("disputes",),
     "payouts": ("payouts",),

@@ -10,6 +10,7 @@ import msgspec
 from tallystick.errors import InvalidInput
 from tallystick.money import MAX_AMOUNT
 from tallystick.operations.catalog import DEFAULT_PRODUCT, CatalogCode, Name
+from tallystick.operations.fields import Instant
 from tallystick.operations.invoicing import CustomerRef
 from tallystick.operations.model import Call, Input, Operation
 from tallystick.rating.exact import plain
@@ -31,7 +32,6 @@ from tallystick.taxes.model import (
     Whose,
 )
 
-Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 Jurisdiction = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,16})*$(?!\n)")]
 """A country and parts of it: ``AT``, ``US-CA``, ``US-CA-ALAMEDA``."""
 RateText = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,9}(\.[0-9]{1,12})?$(?!\n)")]

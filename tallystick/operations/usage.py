@@ -20,8 +20,6 @@ _MOST_OF_A_FILE = 50_000
 """Columns come from within this process, and those of files are long."""
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]+$(?!\n)")]
-Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
-PageSize = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 Door = Literal["http", "cloudevents", "avro", "file"]
 
@@ -146,7 +144,7 @@ def _read_one(item: object) -> UsageEvent | InvalidEvent:
     except InvalidEvent as error:
         return error
     except msgspec.ValidationError as error:
-        return name_flaw(error)
+        return name_flaw(error, said=item)
 
 
 def _output(judged: Judged) -> RecordOutput:

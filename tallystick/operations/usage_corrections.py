@@ -118,7 +118,7 @@ def _read_amendment(item: object) -> Wanted | InvalidEvent:
     except InvalidEvent as error:
         return error
     except msgspec.ValidationError as error:
-        return name_flaw(error, GivenAmendment)
+        return name_flaw(error, GivenAmendment, said=item)
 
 
 def _require_amendable(item: object) -> None:

@@ -9,16 +9,19 @@ from tallystick.catalog.declared import declared_dimensions
 from tallystick.db.queries import Connection
 from tallystick.errors import InvalidInput
 from tallystick.operations.catalog import CatalogCode
+from tallystick.operations.fields import Instant, PageSize
 from tallystick.operations.model import Call, Input, Operation
-from tallystick.operations.usage import Instant, PageSize, Text
+from tallystick.operations.usage import Text
 from tallystick.periods import Period
 from tallystick.usage import query
+from tallystick.usage.archive.model import written
 from tallystick.usage.query import EventsPage, Selection, Summary
 from tallystick.usage.totals import check
 from tallystick.usage.totals.ask import Question, ask, read_where
 from tallystick.usage.totals.buckets import Per
 from tallystick.usage.totals.check import Difference
 from tallystick.usage.totals.read import TotalsPage, read_totals
+from tallystick.usage.totals.require_there import months_away, require_attached
 
 Where = Annotated[
     list[Annotated[str, msgspec.Meta(max_length=512, pattern=r"^[^\x00]*$(?!\n)")]], msgspec.Meta(max_length=100)
@@ -112,22 +115,22 @@ def read_question(request: TotalsInput) -> Question:
 
 
 async def summarise(call: Call, request: SummaryInput) -> Summary:
-    """Count the events of a period and add up one of their quantities."""
+    """Count the events of a period, all of whose months are attached, and add up one of their quantities."""
+    period = read_period(request.start_at, request.end_at)
+    await require_attached(call.connection, call.book.book_id, period)
     return await query.summarise(
-        call.connection,
-        call.book.book_id,
-        read_period(request.start_at, request.end_at),
-        customer=request.customer,
-        quantity=request.quantity,
+        call.connection, call.book.book_id, period, customer=request.customer, quantity=request.quantity
     )
 
 
 async def list_events(call: Call, request: EventsInput) -> EventsPage:
-    """Return a page of events as they are in force, by customer and time."""
+    """Return a page of events as they are in force, by customer and time, and name the months whose events are away."""
     selection = await select(call.connection, call.book.book_id, request)
-    return await query.page_events(
+    page = await query.page_events(
         call.connection, call.book.book_id, selection, after=request.after, limit=request.limit
     )
+    away = await months_away(call.connection, call.book.book_id, selection.period)
+    return msgspec.structs.replace(page, months_away=[written(month) for month in away])
 
 
 async def select(connection: Connection, book_id: int, request: EventsInput) -> Selection:

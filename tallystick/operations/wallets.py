@@ -9,8 +9,9 @@ import msgspec
 
 from tallystick.errors import InvalidInput
 from tallystick.operations.catalog import CatalogCode
+from tallystick.operations.fields import Amount, AssetCode, Instant, PageSize, Reference
 from tallystick.operations.invoicing import CustomerRef
-from tallystick.operations.ledger import Amount, AssetCode, PageSize, Reference, require_callers_id
+from tallystick.operations.ledger import require_callers_id
 from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.rating.exact import digits_written_out
 from tallystick.wallets import bind_unit as binding
@@ -19,7 +20,6 @@ from tallystick.wallets.bind_unit import BoundUnit
 from tallystick.wallets.find import Wallet, WalletHistory, WalletLowPage
 from tallystick.wallets.model import Grant, GrantKind
 
-Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 Codes = Annotated[list[CatalogCode], msgspec.Meta(min_length=1, max_length=100)]
 DEFAULT_PRIORITY = 100
 _MOST_DIGITS = 18
@@ -43,7 +43,7 @@ class UnitsOutput(msgspec.Struct, frozen=True):
 
 class GrantInput(Input, frozen=True):
     """
-    Credit for a customer, in minor units of an asset.
+    Credit for a customer, who is made if new, in minor units of an asset.
 
     A currency pays invoices when they are issued; a unit of your own pays for what is metered, before it is priced.
     """

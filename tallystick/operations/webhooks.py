@@ -26,7 +26,7 @@ from tallystick.notify.find_deliveries import (
 from tallystick.notify.judge_address import NotReached, Reach, parse_url
 from tallystick.notify.replay import Replay, replay
 from tallystick.notify.set_endpoint import Endpoint, require_types
-from tallystick.operations.ledger import PageSize
+from tallystick.operations.fields import Instant, PageSize
 from tallystick.operations.model import Call, Input, NothingInput, Operation
 from tallystick.operations.run import Operations
 from tallystick.security.model import Principal
@@ -35,7 +35,6 @@ Url = Annotated[str, msgspec.Meta(min_length=10, max_length=2048)]
 Words = Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 Types = Annotated[list[str], msgspec.Meta(min_length=1, max_length=100)]
-Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 _DAY = 86_400
 _LOOK_SECONDS = 5
 _SHOWN_FOR = dt.timedelta(hours=24)
@@ -244,7 +243,7 @@ async def list_events(call: Call, request: ToldEventsInput) -> EventPage:
 
 def _output(endpoint: Endpoint) -> EndpointOutput:
     return EndpointOutput(
-        uuid.UUID(bytes=endpoint.endpoint_id.bytes),
+        endpoint.endpoint_id,
         endpoint.url,
         endpoint.description,
         endpoint.types,

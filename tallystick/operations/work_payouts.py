@@ -27,6 +27,8 @@ from tallystick.operations.payouts import MOST_LINES, MOST_WORDS, FoundPartnersO
 from tallystick.operations.run import RESERVED, Operations
 from tallystick.operations.work_queues import QueueWorker
 from tallystick.payments.disputes.queue import dispute_jobs
+from tallystick.payments.late.find import find_failed
+from tallystick.payments.late.queue import late_jobs
 from tallystick.payments.payouts.errors import LineInOtherCurrency, ReportDiffers, ReportDoesNotAddUp
 from tallystick.payments.payouts.model import ReportLine, version_of
 from tallystick.payments.payouts.queue import (
@@ -38,7 +40,7 @@ from tallystick.payments.payouts.queue import (
     payout_jobs,
     read_key,
 )
-from tallystick.payments.providers.protocol import PayoutLine, Provider, ProviderPayout
+from tallystick.payments.providers.protocol import PayoutLine, PayoutLineKind, Provider, ProviderPayout
 from tallystick.payments.providers.registry import Providers
 from tallystick.queues.enqueue import enqueue, finish, postpone
 from tallystick.queues.model import Job, Outcome
@@ -143,19 +145,19 @@ async def _look_through(operations: Operations, job: Job, provider: Provider) ->
 
 async def _read(operations: Operations, job: Job, provider: Provider, payout_id: str) -> None:
     """
-    Read a payout and record what is new of it; a dispute that it names is looked at, since webhooks can be lost.
+    Read a payout and record what is new of it.
+
+    A dispute that it names is looked at, and a charge of a payment that had failed: webhooks can be lost.
 
     Raises:
         ProviderUnreachable: it could not be read (``payments.provider_unknown_outcome``).
         ReportDoesNotAddUp: the report is not whole yet (``payouts.does_not_add_up``).
         ReportDiffers: it was recorded otherwise (``payouts.report_differs``).
     """
-    book = job.book
+    book, at = job.book, operations.clock.now()
     told, report = await provider.read_payout(payout_id)
     lines = [_line(told, one) for one in report]
-    disputed = sorted({(provider.name, one.dispute_id) for one in report if one.dispute_id is not None})
-    disputes = dispute_jobs(disputed, operations.clock.now())
-    await operations.work(partial(enqueue, book_id=job.book_id, jobs=disputes))
+    await operations.work(lambda connection: _look_at_named(connection, job.book_id, provider.name, report, at))
     version = version_of(lines)
     found: FoundPartnersOutput = await operations.call(
         SYSTEM, book, "payouts.find_recorded", "", {"provider": provider.name, "payout": payout_id}
@@ -169,6 +171,16 @@ async def _read(operations: Operations, job: Job, provider: Provider, payout_id:
         raise ReportDiffers(field="lines", payout=payout_id, what="another version of its lines")
     if found.payout.status != told.status.value:
         await _note_status(operations, book, found.payout.id, told)
+
+
+async def _look_at_named(
+    connection: Connection, book_id: int, provider: str, report: Sequence[PayoutLine], at: dt.datetime
+) -> None:
+    """Have looked at what a report names, and nobody may have told of."""
+    disputed = sorted({(provider, one.dispute_id) for one in report if one.dispute_id is not None})
+    charged = {one.transaction_id for one in report if one.kind is PayoutLineKind.CHARGE}
+    failed = await find_failed(connection, book_id, [(provider, one) for one in charged if one is not None])
+    await enqueue(connection, book_id, [*dispute_jobs(disputed, at), *late_jobs(failed, at)])
 
 
 def _line(told: ProviderPayout, one: PayoutLine) -> ReportLine:

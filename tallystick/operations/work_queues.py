@@ -15,8 +15,9 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 import structlog
@@ -32,8 +33,8 @@ from tallystick.queues.claim import (
     count_lost,
     extend,
     find_next_due,
+    find_waiting,
     give_back,
-    is_waiting,
     let_go,
     plan_once,
     release_all,
@@ -64,8 +65,8 @@ _REST_AFTER_FAULT = 0.5
 _LONGEST = 3600.0
 """A handler that has not come back after so many seconds never will: what it has is tried again."""
 _LOCKED_PAUSE = 0.02
-_OFTEN, _RARELY = 0.1, 1.0
-"""How soon, and at most how late, it is looked whether another process has done what somebody waits for."""
+_ELSEWHERE_EVERY = 0.1
+"""So often it is looked, for all who wait at once, whether another process has done what they wait for."""
 
 _Ident = tuple[str, str, str]
 """Book, queue, key."""
@@ -114,8 +115,11 @@ class QueueWorker:
     """What was finished, enqueued anew and taken before its handler was done with it: it is next."""
     _ended: dict[_Ident, Outcome] = field(default_factory=dict)
     """What handlers are done with and is still to be let go."""
-    _waiting: dict[_Ident, list["asyncio.Future[None]"]] = field(default_factory=dict)
+    _waiting: dict[_Ident, list["asyncio.Future[Any]"]] = field(default_factory=dict)
+    _elsewhere_next: asyncio.TimerHandle | None = None
+    """When it is looked next what other processes have done; None: nobody waits, or it is being looked."""
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    _looks: set["asyncio.Task[None]"] = field(default_factory=set)
     _sure_until: float = 0.0
     """Until then nobody else can have what is held here."""
     _extended: float = 0.0
@@ -141,16 +145,24 @@ class QueueWorker:
         Returns False when that has not come about within *wait* seconds. Nothing follows for the job: it stays in its queue.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with self.watched(book, queue, key, done):
+            try:
+                async with asyncio.timeout(wait):
+                    await done
+            except TimeoutError:
+                return False
+        return True
+
+    @contextlib.contextmanager
+    def watched(self, book: str, queue: str, key: str, done: "asyncio.Future[Any]") -> Iterator[None]:
+        """Meanwhile give *done* the result None once a job was worked on, as in `settled`, unless it has one by then."""
         ident = (book, queue, key)
         self._waiting.setdefault(ident, []).append(done)
+        self._plan_look_elsewhere()
         try:
-            async with asyncio.timeout(wait):
-                await self._wait_for(ident, done)
-        except TimeoutError:
-            return False
+            yield
         finally:
             self._forget(ident, done)
-        return True
 
     def end(self, outcome: Outcome) -> None:
         """Say of a job what became of it, before its handler is done with the others; a second time it changes nothing."""
@@ -307,31 +319,47 @@ class QueueWorker:
             if rest.due:
                 self._look = True
             else:
-                self._tell_waiting(ident)
+                _tell_all(self._waiting.get(ident, ()))
 
-    async def _wait_for(self, ident: _Ident, done: "asyncio.Future[None]") -> None:
-        """Wait for *done*; where another process may be at it, look now and then whether it still is."""
-        pause = _OFTEN
-        while True:
-            await asyncio.wait({done}, timeout=pause)
-            if done.done():
-                return
-            if ident not in self._held and ident not in self._ended:
-                with contextlib.suppress(*LOST_CONNECTION, asyncpg.PostgresError):
-                    async with self.operations.pool.acquire() as connection:
-                        if not await is_waiting(connection, *ident, self.operations.clock.now()):
-                            return
-            pause = min(2 * pause, _RARELY)
+    def _plan_look_elsewhere(self) -> None:
+        if self._waiting and self._elsewhere_next is None and not self._looks:
+            loop = asyncio.get_running_loop()
+            self._elsewhere_next = loop.call_later(_ELSEWHERE_EVERY, self._begin_look_elsewhere)
 
-    def _tell_waiting(self, ident: _Ident) -> None:
-        for done in self._waiting.get(ident, ()):
-            if not done.done():
-                done.set_result(None)
+    def _begin_look_elsewhere(self) -> None:
+        self._elsewhere_next = None
+        look = asyncio.create_task(self._look_elsewhere())
+        self._looks.add(look)
+        look.add_done_callback(self._looks.discard)
+        look.add_done_callback(lambda _: self._plan_look_elsewhere())
 
-    def _forget(self, ident: _Ident, done: "asyncio.Future[None]") -> None:
+    async def _look_elsewhere(self) -> None:
+        """
+        Tell those who wait for what another process has done, or nobody has to do.
+
+        Not those who come to wait meanwhile: theirs may have become due since. A store that does not answer is asked again
+        over another connection.
+        """
+        away = {ident: list(waiting) for ident, waiting in self._waiting.items() if not self._is_here(ident)}
+        if not away:
+            return
+        with contextlib.suppress(*LOST_CONNECTION, asyncpg.PostgresError):
+            async with asyncio.timeout(_PATIENCE), self.operations.pool.acquire(timeout=_PATIENCE) as connection:
+                due = await find_waiting(connection, list(away), self.operations.clock.now())
+            for ident in away.keys() - due:
+                if not self._is_here(ident):
+                    _tell_all(away[ident])
+
+    def _is_here(self, ident: _Ident) -> bool:
+        return ident in self._held or ident in self._ended
+
+    def _forget(self, ident: _Ident, done: "asyncio.Future[Any]") -> None:
         self._waiting[ident].remove(done)
         if not self._waiting[ident]:
             del self._waiting[ident]
+        if not self._waiting and self._elsewhere_next is not None:
+            self._elsewhere_next.cancel()
+            self._elsewhere_next = None
 
     async def _abandon(self) -> None:
         """Stop working on what others may have by now."""
@@ -345,7 +373,7 @@ class QueueWorker:
 
     async def _stop(self) -> None:
         """Stop the handlers, and give back what they had."""
-        tasks = list(self._tasks)
+        tasks = [*self._tasks, *self._looks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -365,6 +393,12 @@ async def take_over(operations: Operations) -> None:
     Only for a process that has the store to itself; where others work beside it, their holds stand.
     """
     await operations.work(release_all)
+
+
+def _tell_all(waiting: Sequence["asyncio.Future[Any]"]) -> None:
+    for done in waiting:
+        if not done.done():
+            done.set_result(None)
 
 
 def _tell(job: Job, error: BaseException) -> None:

@@ -35,7 +35,7 @@ async def find_payments(
 ) -> dict[uuid.UUID, Payment]:  # fmt: skip
     """Return those of the payments that exist, each as it stands, by id."""
     found = await _find_payments(connection, book_id, list(payment_ids))
-    return {uuid.UUID(bytes=one.payment_id.bytes): one for one in found}
+    return {one.payment_id: one for one in found}
 
 
 async def find_payment(connection: Connection, book_id: int, payment_id: uuid.UUID) -> Payment:
@@ -56,7 +56,7 @@ async def find_by_provider_ids(
 ) -> dict[str, uuid.UUID]:
     """Return the ids of payments by what their provider calls them, those that there are; only of *provider*, if named."""
     rows = await _find_by_provider_ids(connection, book_id, list(transaction_ids), provider)
-    return {provider_id: uuid.UUID(bytes=payment_id.bytes) for provider_id, payment_id in rows}
+    return dict(rows)
 
 
 async def page_payments(

@@ -142,9 +142,9 @@ def _cover(payable: _Payable, amount: int | None, under_way: dict[uuid.UUID, int
 
 def _require_payable(wanted: NewPayment, found: _Payable | None) -> _Payable | TallystickError:
     if found is None:
-        return UnknownInvoice(field="id", invoice=wanted.invoice_id)
+        return UnknownInvoice(field="invoice_id", invoice=wanted.invoice_id)
     if found.account_id is None:
-        return InvoiceNotIssued(field="id", invoice=wanted.invoice_id)
+        return InvoiceNotIssued(field="invoice_id", invoice=wanted.invoice_id)
     if found.customer != wanted.user:
         return PaymentDiffers(field="user", field_name="user")
     return found
@@ -210,7 +210,7 @@ async def _find_named(
     if not invoice_ids:
         return {}
     rows = await _find_invoices(connection, book_id, list(set(invoice_ids)), place)
-    return {one.invoice_id: one for one in (_Payable(_uuid(row[0]), *row[1:]) for row in rows)}
+    return {one.invoice_id: one for one in (_Payable(*row) for row in rows)}
 
 
 async def _find_due(
@@ -220,7 +220,7 @@ async def _find_due(
     found: dict[str, list[_Payable]] = {}
     if users:
         for row in await _find_open_invoices_of(connection, book_id, list(set(users)), place):
-            found.setdefault(row[1], []).append(_Payable(_uuid(row[0]), *row[1:]))
+            found.setdefault(row[1], []).append(_Payable(*row))
     return found
 
 
@@ -229,9 +229,4 @@ async def _find_under_way(
 ) -> defaultdict[uuid.UUID, int]:
     """Return by invoice what payments under way will bring, 0 where there are none."""
     rows = await _sum_under_way(connection, book_id, list(invoice_ids))
-    return defaultdict(int, {_uuid(invoice_id): amount for invoice_id, amount in rows})
-
-
-def _uuid(value: uuid.UUID) -> uuid.UUID:
-    """Make of the driver's id one of the standard library's."""
-    return uuid.UUID(bytes=value.bytes)
+    return defaultdict(int, rows)

@@ -17,7 +17,7 @@ _count_lost = _queries.value("count_lost")
 _let_go = _queries.tuples("let_go")
 _give_back = _queries.run("give_back")
 _release_all = _queries.run("release_all")
-_is_waiting = _queries.value("is_waiting")
+_find_waiting = _queries.values("find_waiting")
 _PRIORITIES = range(HIGHEST_PRIORITY, LOWEST_PRIORITY + 1)
 
 
@@ -86,9 +86,12 @@ async def release_all(connection: Connection) -> None:
     await _release_all(connection)
 
 
-async def is_waiting(connection: Connection, book: str, queue: str, key: str, at: dt.datetime) -> bool:
-    """Say whether there is a job that is held, or due by now."""
-    return bool(await _is_waiting(connection, book, queue, key, at))
+async def find_waiting(
+    connection: Connection, idents: Sequence[tuple[str, str, str]], at: dt.datetime
+) -> set[tuple[str, str, str]]:
+    """Return those of *idents*, each a book's name, a queue and a key, of which there is a job that is held, or due by now."""
+    books, queues, keys = (list(column) for column in zip(*idents, strict=True)) if idents else ([], [], [])
+    return {idents[place - 1] for place in await _find_waiting(connection, books, queues, keys, at)}
 
 
 def _classes(queues: Sequence[str]) -> tuple[list[str], list[int]]:

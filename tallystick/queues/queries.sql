@@ -118,9 +118,14 @@ WHERE (job.book_id, job.queue, job.key) = (held.book_id, held.queue, held.key)
 -- name: release_all
 UPDATE job SET worker = NULL, leased_until = NULL, asked_again = false WHERE worker IS NOT NULL
 
--- name: is_waiting
-SELECT EXISTS (SELECT FROM job WHERE book_id = (SELECT book_id FROM book WHERE name = $1) AND queue = $2 AND key = $3
-                               AND (worker IS NOT NULL OR due_at <= $4))
+-- Each is looked up by itself, behind a count, since a join would be planned as one through all jobs.
+
+-- name: find_waiting
+SELECT place
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS asked (book, queue, key, place)
+WHERE (SELECT count(*) FROM job
+       WHERE book_id = (SELECT book_id FROM book WHERE name = asked.book) AND job.queue = asked.queue AND job.key = asked.key
+         AND (worker IS NOT NULL OR due_at <= $4)) > 0
 
 -- name: list_queues
 SELECT queue, count(*) FILTER (WHERE worker IS NULL AND due_at <= $2), count(*) FILTER (WHERE worker IS NOT NULL),

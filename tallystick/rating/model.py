@@ -140,6 +140,8 @@ class Percentage(Terms, frozen=True, kw_only=True, tag_field="model", tag="perce
     """The fixed part."""
     free_amount: Decimal = ZERO
     """The part of the amount that no percentage is taken of."""
+    free_amount_covers: Literal["percent", "all"] = "percent"
+    """Whether a transaction that lies wholly inside it pays the fixed part, or nothing at all."""
     free_transactions: Decimal = ZERO
     """How many transactions, the first ones, pay neither the fixed part nor the minimum."""
     free_transactions_cover: Literal["fixed", "all"] = "fixed"
@@ -178,6 +180,7 @@ class Percentage(Terms, frozen=True, kw_only=True, tag_field="model", tag="perce
             bool(self.minimum_per_transaction)
             or self.maximum_per_transaction is not None
             or (bool(self.free_transactions) and self.free_transactions_cover == "all")
+            or (bool(self.free_amount and self.per_transaction) and self.free_amount_covers == "all")
         )
 
 

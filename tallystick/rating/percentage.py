@@ -79,13 +79,14 @@ class Tally:
             self.free += 1
             self.freed = EXACT.add(self.freed, amount)
             return ZERO
-        self.free += free
         taken = min(left, amount)
         charged = EXACT.subtract(amount, taken)
+        is_covered = free or bool(taken and not charged)
+        free = free or (is_covered and price.free_amount_covers == "all")
+        self.free += free
         fee = EXACT.multiply(charged, price.rate)
         if not free:
             fee = EXACT.add(fee, EXACT.multiply(price.per_transaction, whole))
-        is_covered = free or (taken and not charged)
         maximum = price.maximum_per_transaction
         if not is_covered and fee < EXACT.multiply(price.minimum_per_transaction, whole):
             self.raised += 1

@@ -79,6 +79,15 @@ def needs(price: Price) -> Needs:
     return "events" if price.per_transaction else "quantity"
 
 
+def asks_at_zero(price: Price) -> bool:
+    """Say whether *price* may ask for something where nothing was used: a minimum, or the fee of its first tier."""
+    if price.minimum_spend or isinstance(price, Flat):
+        return True
+    return isinstance(price, Graduated | GraduatedPercentage | Volume) and bool(
+        price.charge_first_tier_at_zero and price.tiers[0].flat
+    )
+
+
 def rate(
     price: Price,
     quantity: Decimal,

@@ -18,8 +18,8 @@ _TABLES = (
     "tax_rounding", "tax_category", "tax_customer", "tax_answer", "invoice_tax", "party", "allocation_policy", "repayment", "repayment_allocation", "repayment_return", "allocation_undo",
     "debit_agreement", "charge_retry_policy", "charge", "charge_invoice", "charge_outcome",
     "bank_file", "charge_sent", "bank_statement", "bank_entry", "bank_match",
-    "provider_event", "refund", "refund_step", "dispute", "dispute_end",
-    "payout_report", "payout_line", "payout", "payout_step", "payout_match", "payout_match_undo",
+    "provider_event", "refund", "refund_step", "dispute", "dispute_end", "late_capture",
+    "payout_report", "payout_line", "payout", "payout_step", "payout_match", "payout_match_undo", "payout_arrival_undo",
     "slip", "slip_invoice", "slip_notice", "slip_withdrawal", "slip_settlement", "slip_cancellation", "dunning_rules",
     "reminder", "batch_run", "batch_run_note", "receipt", "event", "webhook_endpoint", "alert_rule", "alert", "api_key", "api_key_revocation",
 )  # fmt: skip

@@ -462,7 +462,7 @@ WHERE book_id = $1 AND transaction_id < $2 ORDER BY statement_id, position
 
 -- name: facts_of_bank_match
 SELECT row_to_json(fact)::text FROM bank_match AS fact
-WHERE book_id = $1 AND transaction_id < $2 ORDER BY statement_id, position
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY statement_id, position, transaction_id
 
 -- name: facts_of_payout_report
 SELECT row_to_json(fact)::text FROM payout_report AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY payout_id
@@ -476,7 +476,7 @@ SELECT row_to_json(fact)::text FROM payout AS fact WHERE book_id = $1 AND transa
 
 -- name: facts_of_payout_step
 SELECT row_to_json(fact)::text FROM payout_step AS fact
-WHERE book_id = $1 AND transaction_id < $2 ORDER BY payout_id, step
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY payout_id, step, transaction_id
 
 -- name: facts_of_payout_match
 SELECT row_to_json(fact)::text FROM payout_match AS fact
@@ -502,3 +502,10 @@ SELECT row_to_json(fact)::text FROM dispute AS fact WHERE book_id = $1 AND trans
 
 -- name: facts_of_dispute_end
 SELECT row_to_json(fact)::text FROM dispute_end AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY dispute_id
+
+-- name: facts_of_late_capture
+SELECT row_to_json(fact)::text FROM late_capture AS fact WHERE book_id = $1 AND transaction_id < $2 ORDER BY payment_id
+
+-- name: facts_of_payout_arrival_undo
+SELECT row_to_json(fact)::text FROM payout_arrival_undo AS fact
+WHERE book_id = $1 AND transaction_id < $2 ORDER BY statement_id, position, of_transaction

@@ -50,7 +50,7 @@ async def _put_together(connection: Connection, book_id: int, receipt_id: uuid.U
         raise UnknownReceipt(field="receipt_id", receipt=receipt_id)
     body, transfer_id, debit, credit, asset_id, amount, reason, effective_at, recorded_at, place, *covering = rows[0]
     transfer = ReceiptTransfer(
-        book_id, uuid.UUID(bytes=transfer_id.bytes), debit, credit, asset_id, amount, reason, effective_at,
+        book_id, transfer_id, debit, credit, asset_id, amount, reason, effective_at,
         microseconds(recorded_at),
     )  # fmt: skip
     size, root, note = covering

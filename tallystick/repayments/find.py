@@ -166,8 +166,3 @@ def _read_cursor(after: str) -> tuple[int, int]:
     if not (transaction_id.isdecimal() and place.isdecimal() and len(transaction_id) < 19 and len(place) < 10):  # noqa: PLR2004 - as many digits as the columns hold
         raise InvalidInput(field="after", rule="a cursor is what `next` of the page before gave")
     return int(transaction_id), int(place)
-
-
-def plain_uuid(value: uuid.UUID) -> uuid.UUID:
-    """Make a plain UUID of the driver's own class."""
-    return uuid.UUID(bytes=value.bytes)

@@ -117,10 +117,10 @@ async def find_billed(connection: Connection, book_id: int, from_: dict[str, dt.
     for row in await _find_billed(connection, book_id, list(from_), list(from_.values())):
         subscription_id, invoice_id, position, plan, charge, price_at, meter, start_at, end_at = row[:9]
         events, quantity, amount, adjusts_invoice, adjusts_position, explanation, reaches, covered = row[9:]
-        adjusts = None if adjusts_invoice is None else (uuid.UUID(bytes=adjusts_invoice.bytes), adjusts_position)
+        adjusts = None if adjusts_invoice is None else (adjusts_invoice, adjusts_position)
         found[subscription_id].append(
             Billed(
-                uuid.UUID(bytes=invoice_id.bytes),
+                invoice_id,
                 position,
                 plan,
                 charge,
@@ -184,7 +184,7 @@ async def page_waiting(connection: Connection, book_id: int, plan: str, limit: i
 
 
 async def end_waiting(connection: Connection, book_id: int, plan: str, invoice_ids: Sequence[uuid.UUID]) -> None:
-    """Take those off the list that have their numbers."""
+    """Take those off the list that have their numbers, or are void and never get one."""
     await _end_waiting(connection, book_id, plan, list(invoice_ids))
 
 

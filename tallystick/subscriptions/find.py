@@ -1,7 +1,6 @@
 """Find subscriptions: as they stand by their newest revision."""
 
 import datetime as dt
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -158,6 +157,5 @@ def _revision(row: tuple[Any, ...]) -> Revision:
 def _state(row: tuple[Any, ...], spans: list[Span]) -> State:
     subscription_id, customer_id, customer, start_at = row[:4]
     due_at, billed_at, revision, invoice_id, *carried = row[10:]
-    invoice = None if invoice_id is None else uuid.UUID(bytes=invoice_id.bytes)
-    bill = None if billed_at is None else Bill(billed_at, revision, invoice, *carried)
+    bill = None if billed_at is None else Bill(billed_at, revision, invoice_id, *carried)
     return State(subscription_id, customer_id, customer, start_at, _revision(row[4:10]), spans, due_at, bill)

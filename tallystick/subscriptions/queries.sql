@@ -134,9 +134,12 @@ WHERE book_id = $1 AND plan = $2 ORDER BY period_start, invoice_id LIMIT $3
 
 -- name: end_waiting
 DELETE FROM subscription_waiting
-WHERE book_id = $1 AND plan = $2 AND invoice_id = ANY ($3::uuid[]) AND EXISTS (
+WHERE book_id = $1 AND plan = $2 AND invoice_id = ANY ($3::uuid[]) AND (EXISTS (
     SELECT FROM invoice_issue
     WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = subscription_waiting.invoice_id)
+OR EXISTS (
+    SELECT FROM invoice_state AS ended
+    WHERE ended.book_id = $1 AND ended.invoice_id = subscription_waiting.invoice_id AND ended.state = 'void'))
 
 -- name: read_horizon
 SELECT settled_horizon(), transaction_order()

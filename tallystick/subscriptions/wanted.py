@@ -13,7 +13,7 @@ import msgspec
 from tallystick.catalog.plans.model import PlanCharge, PlanVersion, ProrationUnit
 from tallystick.money import Asset, Money
 from tallystick.periods import BillingPeriod, Period
-from tallystick.rating.exact import plain
+from tallystick.rating.exact import EXACT, plain
 from tallystick.rating.model import Flat, Line
 from tallystick.rating.prorate import prorate
 from tallystick.rating.rate import rate
@@ -162,7 +162,7 @@ def _whole(charge: PlanCharge, quantity: int, asset: Asset) -> Line:
     if not isinstance(price, Flat):
         raise TypeError("only a flat price names no meter")
     if charge.per_quantity:
-        price = msgspec.structs.replace(price, amount=price.amount * quantity)
+        price = msgspec.structs.replace(price, amount=EXACT.multiply(price.amount, Decimal(quantity)))
     return rate(price, Decimal(1), asset, "periods")
 
 
@@ -215,8 +215,9 @@ def _explain(charge: PlanCharge, quantity: int, line: Line, asset: Asset, part: 
     """Say how an amount came about, as in ``5 x 10 USD = 50.00 USD, for 14 of 31 days 22.58 USD``."""
     whole = line.explanation
     if charge.per_quantity:
-        each = plain(Decimal(charge.price["amount"]))
-        whole = f"{quantity:,} \N{MULTIPLICATION SIGN} {each} {asset.code} = {major(line.amount, asset)}"
+        times = f"{quantity:,} \N{MULTIPLICATION SIGN} {plain(Decimal(charge.price['amount']))} {asset.code}"
+        is_plain = read_price(charge.price).is_plain
+        whole = f"{times} = {major(line.amount, asset)}" if is_plain else f"{times}: {line.explanation}"
     if part.share == 1:
         return whole
     unit, zone = part.run.version.content.proration, _zone(part.run)

@@ -11,7 +11,7 @@ class UnknownJurisdiction(TallystickError):
 
 
 class UnknownTaxCustomer(TallystickError):
-    """There is no customer {customer} in this book; a customer is known from its first usage on."""
+    """There is no customer {customer} in this book; a customer is known from the first usage, invoice, grant or subscription on."""
 
     code = "taxes.unknown_customer"
     kind = Kind.NOT_FOUND

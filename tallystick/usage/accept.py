@@ -24,7 +24,7 @@ from tallystick.db.retry import PartitionGone
 from tallystick.ledger.accounts import Recorded
 from tallystick.usage.billable import Reason, remembering_judge
 from tallystick.usage.columns import Column, EventColumns
-from tallystick.usage.compare import Known, compare_with_earlier, compare_with_known
+from tallystick.usage.compare import Difference, Known, compare_with_earlier, compare_with_known
 from tallystick.usage.rule import find_rule
 from tallystick.usage.store_events import keep_refused, store_events
 
@@ -97,6 +97,10 @@ _KNOWN = Outcome(Status.KNOWN)
 _NOT_BILLABLE = {reason: Outcome(Status.NOT_BILLABLE, reason.value) for reason in Reason}
 _TOO_FAR_AHEAD = Outcome(Status.INVALID, "must not lie more than a day ahead of the present", "at")
 _DIFFERS = "differs from the event that is stored under the same source and id"
+_DIFFERS_SOMEWHERE = (
+    "differs in type, quantities or dimensions from the event that is stored under the same source and id"
+)
+"""In which of them nobody knows: the event itself has left with its month."""
 
 
 async def accept(connection: Connection, recorded: Recorded, events: EventColumns, seen: SeenUsage) -> Judged:
@@ -124,10 +128,7 @@ async def accept(connection: Connection, recorded: Recorded, events: EventColumn
     if known:
         await customers.find(events.customers_at(list(known)))
         fields = await compare_with_known(connection, recorded.book_id, events, known, customers.id_of)
-        others.update(
-            (place, _KNOWN if said == "" else Outcome(Status.CONFLICT, _DIFFERS, said))
-            for place, said in fields.items()
-        )
+        others.update((place, _of_difference(said)) for place, said in fields.items())
     _answer_repeats(events, repeats, known, others)
     seen.look_ups = _LOOK_UPS if known else max(seen.look_ups - 1, 0)
     accepted = [place for place in range(len(events)) if place not in others] if others else list(range(len(events)))
@@ -206,7 +207,13 @@ def _answer_repeats(
         storable = [place for place in places if place not in others]
         for place in places[places.index(storable[0]) + 1 :] if storable else []:
             said = compare_with_earlier(events, place, storable[0])
-            others[place] = _KNOWN if said == "" else Outcome(Status.CONFLICT, _DIFFERS, said)
+            others[place] = _of_difference(said)
+
+
+def _of_difference(said: Difference) -> Outcome:
+    if said == "":
+        return _KNOWN
+    return Outcome(Status.CONFLICT, _DIFFERS_SOMEWHERE if said is None else _DIFFERS, said)
 
 
 async def _find_known(

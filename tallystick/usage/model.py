@@ -1,8 +1,9 @@
 """What one piece of usage is, and the rules it must keep."""
 
 import datetime as dt
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
@@ -19,10 +20,16 @@ MAX_DIGITS = 30
 MAX_QUANTITIES = 32
 MAX_DIMENSIONS = 16
 MAX_EVIDENCE = 2**16
+TWICE = "stands there twice"
 _NOT_FINER = "must not be finer than microseconds, six digits behind the point"
 _NOT_IN_YEARS = "must lie in the years 1970 to 9999"
 _MICROSECONDS_AT = len("20150517T100503.12345")
 
+INSTANT = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)[Tt ](?P<second>\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d+))?(?P<zone>[Zz]|[+-]\d\d:\d\d)?",
+    re.ASCII,
+)
+"""An instant as RFC 3339 has it, but that its zone may be missing."""
 _DECIMAL = re.compile(r"([0-9]+)(?:\.([0-9]+))?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}", re.ASCII)
 _TOO_FINE = re.compile(r"[.,][0-9]{6}0*[1-9]", re.ASCII)
@@ -107,12 +114,49 @@ def decode_event(raw: bytes, *, otherwise_id: str | None = None) -> UsageEvent:
     """
     try:
         given = _given.decode(raw)
+        if raw.count(b'"') != _quotes_of(given):
+            _refuse_repeated(raw)
         # Of the event, or of a dimension that is called so; or where anything may be written otherwise than it reads.
         if _TOO_FINE_AT.search(raw) or rb"\u" in raw:
             check_fineness("at", _written.decode(raw).at)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise name_flaw(error) from error
+        raise name_flaw(error, said=_loosely(raw)) from error
     return check_event(given, otherwise_id=otherwise_id)
+
+
+def _quotes_of(given: GivenEvent) -> int:
+    """Count the quotes that an event has at the least when it is written as JSON."""
+    count = 8 + 4 * (given.type is not DEFAULT_TYPE) + 2 * (given.status is not None)
+    count += 4 * ((given.id is not None) + (given.source is not None) + (given.resource is not None))
+    if given.quantities:
+        count += 2 + sum([4 if type(value) is str else 2 for value in given.quantities.values()])
+    return count + (2 + 4 * len(given.dimensions) if given.dimensions else 0)
+
+
+def _refuse_repeated(raw: bytes) -> None:
+    """
+    Find that no name stands twice in an object of *raw*, which is JSON: readers differ in which of the two they take.
+
+    Raises:
+        InvalidEvent: one does.
+    """
+
+    def look(pairs: list[tuple[str, object]]) -> None:
+        name = find_repeated(name for name, _ in pairs)
+        if name is not None:
+            raise InvalidEvent(name[:64], TWICE)
+
+    json.loads(raw, object_pairs_hook=look)
+
+
+def find_repeated(names: Iterable[str]) -> str | None:
+    """Return the first of *names* that stood there before; a line may have a hundred thousand."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def check_event(given: GivenEvent, *, otherwise_id: str | None = None) -> UsageEvent:
@@ -256,8 +300,52 @@ def write_quantities(quantities: Mapping[str, Quantity | str]) -> bytes:
     return _encode({name: write_number(one) if isinstance(one, Decimal) else one for name, one in quantities.items()})
 
 
-def name_flaw(error: Exception, type_: type[msgspec.Struct] = GivenEvent) -> InvalidEvent:
-    """Say in our words what msgspec found wrong when it read *type_*: the field, and the rule it breaks."""
+def blame_instant(field: str, text: str) -> InvalidEvent:
+    """Say what is wrong with *text*, which is no instant."""
+    found = INSTANT.fullmatch(text)
+    if found is None:
+        return InvalidEvent(field, "must be a time like 2015-05-17T10:05:03Z")
+    if found["zone"] is None:
+        return InvalidEvent(field, "must name its time zone, as in 2015-05-17T10:05:03Z")
+    return InvalidEvent(field, "must be a time of the calendar and the clock")
+
+
+def _loosely(raw: bytes) -> object:
+    """Return what JSON says, None where it is none."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def name_flaw(error: Exception, type_: type[msgspec.Struct] = GivenEvent, *, said: object = None) -> InvalidEvent:
+    """
+    Say in our words what msgspec found wrong when it read *type_*: the field, and the rule it breaks.
+
+    *said* is what it read, where that is known: it tells which quantity or dimension is at fault, and more of an instant.
+    """
+    flaw = _name_flaw(error, type_)
+    at = said.get("at") if isinstance(said, dict) else None
+    if flaw.field == "at" and isinstance(at, str):
+        return blame_instant("at", at)
+    return InvalidEvent(_name_member(flaw.field or "", type_, said), flaw.rule)
+
+
+def _name_member(field: str, type_: type[msgspec.Struct], said: object) -> str:
+    """Put the name of the first quantity or dimension that is none in the place of dots."""
+    kind = field.removesuffix("[...]")
+    if kind == field or not isinstance(said, dict) or not isinstance(said.get(kind), dict):
+        return field
+    for name, value in said[kind].items():
+        try:
+            msgspec.convert({kind: {name: value}}, type_)
+        except msgspec.ValidationError as error:
+            if field in str(error):  # and not that the other fields are missing
+                return f"{kind}.{name[:64]}"
+    return field
+
+
+def _name_flaw(error: Exception, type_: type[msgspec.Struct]) -> InvalidEvent:
     text = str(error)
     if not isinstance(error, msgspec.ValidationError):
         return InvalidEvent("the text", f"is not JSON ({text[:200]})")

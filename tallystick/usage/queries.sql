@@ -84,15 +84,16 @@ ORDER BY event_key, transaction_id, message_place
 -- name: ensure_months
 SELECT ensure_usage_months($1, $2::date[])
 
--- Kept once for each event and reason: who sends everything again adds nothing. Two who send the same at the same moment
--- may each leave a row, which says that each was judged; nothing counts them.
+-- Kept once for each event and reason: who sends everything again adds nothing. In the order of their keys, so that two
+-- who send the same at the same moment wait for each other, and never in a ring.
 -- name: insert_not_billable
 INSERT INTO usage_not_billable (book_id, event_key, transaction_id, message_place, reason, judged_at)
-SELECT $1, event_key, (SELECT transaction_order()), $2, reason, $3
+SELECT DISTINCT ON (event_key) $1, event_key, (SELECT transaction_order()), $2, reason, $3
 FROM unnest($4::text::uuid[], $5::text[]) AS given (event_key, reason)
 WHERE NOT EXISTS (
     SELECT FROM usage_not_billable AS kept
     WHERE kept.book_id = $1 AND kept.event_key = given.event_key AND kept.reason = given.reason)
+ORDER BY event_key
 ON CONFLICT DO NOTHING
 
 -- name: insert_conflicts

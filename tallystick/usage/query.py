@@ -57,6 +57,8 @@ class EventsPage(msgspec.Struct, frozen=True):
 
     items: list[StoredEvent]
     next: str | None
+    months_away: list[str] = []
+    """Months of UTC in the period, as ``2015-05``, of which events were detached: those are on no page."""
 
 
 @dataclass(frozen=True, slots=True)

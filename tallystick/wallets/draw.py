@@ -111,7 +111,7 @@ def grant_left(row: Sequence[Any]) -> GrantLeft:
     """Make what is left of a grant of its row."""
     grant_id, customer_id, asset_id, account_id, left, products, charges, meters = row[:8]
     sets = (None if one is None else frozenset(one) for one in (products, charges, meters))
-    return GrantLeft(uuid.UUID(bytes=grant_id.bytes), customer_id, asset_id, account_id, left, *sets)
+    return GrantLeft(grant_id, customer_id, asset_id, account_id, left, *sets)
 
 
 def how_many_fit(counts: Iterable[int], most: int = MOST_DRAWS) -> int:

@@ -40,7 +40,7 @@ class _Ending:
 
 async def find_due_grants(connection: Connection, book_id: int, at: dt.datetime) -> list[uuid.UUID]:
     """Return up to ``MOST_DUE`` grants that expire by *at* and have not ended."""
-    return [uuid.UUID(bytes=one.bytes) for one in await _due_grants(connection, book_id, at, MOST_DUE)]
+    return await _due_grants(connection, book_id, at, MOST_DUE)
 
 
 async def expire_grants(

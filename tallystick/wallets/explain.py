@@ -9,6 +9,13 @@ from tallystick.rating.model import Line
 from tallystick.wallets.model import Covered
 
 
+def say_covered(line: Line, covered: Covered) -> str:
+    """Say what a line asks for and, in front of it, what credits pay for, if they pay for any of it."""
+    if not covered.draws:
+        return line.explanation
+    return f"{spoken(covered.quantity)} {line.unit} from credits; {line.explanation}"
+
+
 def explain_covered(line: Line, covered: Covered) -> Line | Mapping[str, object]:
     """
     Return the detail of a line that was rated without the units that are covered, with those units beside it.
@@ -27,5 +34,5 @@ def explain_covered(line: Line, covered: Covered) -> Line | Mapping[str, object]
         }
         for draw in covered.draws
     ]
-    said = f"{spoken(covered.quantity)} {line.unit} from credits; {line.explanation}"
+    said = say_covered(line, covered)
     return {**whole, "explanation": said, "covered": plain(covered.quantity), "credits": credits_}

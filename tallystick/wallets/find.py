@@ -105,7 +105,7 @@ class WalletLowPage(msgspec.Struct, frozen=True):
 async def find_grants(connection: Connection, book_id: int, grant_ids: Sequence[uuid.UUID]) -> list[Grant]:
     """Return those of the grants that exist, in order of *grant_ids*."""
     found = {one.id: one for one in map(_grant, await _find_grants(connection, book_id, list(grant_ids)))}
-    return [found[one] for one in (uuid.UUID(bytes=one.bytes) for one in grant_ids) if one in found]
+    return [found[one] for one in grant_ids if one in found]
 
 
 async def find_grant(connection: Connection, book_id: int, grant_id: uuid.UUID) -> Grant:
@@ -167,7 +167,7 @@ def _entry(one: PostedTransfer, wallet: str, use: Sequence[Any] | None) -> Walle
         amount=one.amount if came else -one.amount,
         reason=one.reason,
         at=one.recorded_at,
-        invoice=None if invoice is None else uuid.UUID(bytes=invoice.bytes),
+        invoice=invoice,
         line=line,
         quantity=None if quantity is None else plain(quantity),
     )
@@ -183,12 +183,12 @@ async def uses_of_invoices(
     ):
         uses.setdefault(invoice, []).append(
             CreditUse(
-                uuid.UUID(bytes=grant.bytes),
+                grant,
                 asset,
                 amount,
                 line,
                 None if quantity is None else plain(quantity),
-                uuid.UUID(bytes=transfer.bytes),
+                transfer,
             )
         )
     return uses
@@ -226,9 +226,8 @@ def _read_cursor(after: str) -> list[int]:
 def _grant(row: Sequence[Any]) -> Grant:
     (grant_id, customer, asset, amount, balance, priority, kind, expires_at, products, charges, meters, granted_at,
      customer_id, ended) = row  # fmt: skip
-    own = uuid.UUID(bytes=grant_id.bytes)
     return Grant(
-        id=own,
+        id=grant_id,
         customer=customer,
         asset=asset,
         amount=amount,
@@ -240,6 +239,6 @@ def _grant(row: Sequence[Any]) -> Grant:
         charges=charges,
         meters=meters,
         granted_at=granted_at,
-        account=account_of(customer_id, own),
+        account=account_of(customer_id, grant_id),
         status=ended or "active",
     )

@@ -19,6 +19,7 @@ from tallystick.wallets.model import Grant, GrantKind, account_of, funding_accou
 
 _queries = queries_beside(__file__)
 _enter_to_grant = _queries.run("enter_to_grant")
+_make_customer = _queries.run("make_customer")
 _find_customer = _queries.value("find_customer")
 _insert_grant = _queries.run("insert_grant")
 _insert_expiry = _queries.run("insert_expiry")
@@ -52,11 +53,11 @@ async def grant(
     """
     Give credit, or find it given with the same content.
 
-    Whoever spends is let finish first, before this transaction takes its place in the order.
+    The customer is made if new, since credit is paid in advance. Whoever spends is let finish first, before this transaction
+    takes its place in the order.
 
     Raises:
         InvalidInput: it expires in the past (``invalid_input``).
-        UnknownCustomer: the customer is not known (``wallets.unknown_customer``).
         UnknownAsset: the asset is not in the book (``ledger.unknown_asset``).
         MeterNotBound: the asset pays for none of such a meter (``wallets.meter_not_bound``).
         GrantExists: the id is another grant's (``wallets.grant_exists``).
@@ -67,8 +68,9 @@ async def grant(
         return there[0]
     if wanted.expires_at is not None and wanted.expires_at <= recorded.at:
         raise InvalidInput(field="expires_at", rule="A grant expires after the present moment")
-    customer_id = await require_customer(connection, recorded.book_id, wanted.customer)
     asset = await find_asset(connection, recorded.book_id, wanted.asset)
+    await _make_customer(connection, recorded.book_id, wanted.customer, recorded.message_place, recorded.at)
+    customer_id = await require_customer(connection, recorded.book_id, wanted.customer)
     if wanted.meters is not None:
         await require_bound(connection, recorded.book_id, asset.asset_id, asset.code, wanted.meters)
     account_id = await _fund(connection, ledger, recorded, message_hashes, wanted, customer_id, asset.asset_id)

@@ -7,6 +7,11 @@ SELECT pg_advisory_xact_lock(4, $1)
 -- name: enter_to_spend
 SELECT pg_advisory_xact_lock_shared(4, $1)
 
+-- name: make_customer
+INSERT INTO customer (book_id, customer_id, ref, transaction_id, message_place, created_at)
+VALUES ($1, nextval('customer_number'), $2, transaction_order(), $3, $4)
+ON CONFLICT ON CONSTRAINT customer_once DO NOTHING
+
 -- name: find_customer
 SELECT customer_id FROM customer WHERE book_id = $1 AND ref = $2
 

@@ -16,6 +16,8 @@ from tests.conformance.usage_over_http import stored
 ACCEPTED, KNOWN = Told("accepted"), Told("known")
 DIFFERS = "differs from the event that is stored under the same source and id"
 NO_ZONE = "must name its time zone, as in 2015-05-17T10:05:03Z"
+NO_INSTANT = "must be a time like 2015-05-17T10:05:03Z"
+NO_DAY = "must be a time of the calendar and the clock"
 NO_NUMBER = "must be a number that is not negative, as in 12 or 0.5, without an exponent"
 YEARS = "must lie in the years 1970 to 9999"
 LENGTH = "must have from 1 to 255 characters"
@@ -66,10 +68,12 @@ SCENARIOS: dict[str, Scenario] = {
     "invalid: 40 digits": one(
         invalid("quantities.bytes", "must have at most 30 digits"), quantities={"bytes": "1" * 40}
     ),
-    "invalid: negative": one(invalid("quantities.bytes", NO_NUMBER), quantities={"bytes": "-1"}),
-    "invalid: NaN": one(invalid("quantities.bytes", NO_NUMBER), quantities={"bytes": "NaN"}),
-    "invalid: exponent": one(invalid("quantities.bytes", NO_NUMBER), quantities={"bytes": "1e400"}),
+    "invalid: negative": one(invalid("quantities.bytes", NO_NUMBER), "number as text", quantities={"bytes": "-1"}),
+    "invalid: NaN": one(invalid("quantities.bytes", NO_NUMBER), "number as text", quantities={"bytes": "NaN"}),
+    "invalid: exponent": one(invalid("quantities.bytes", NO_NUMBER), "number as text", quantities={"bytes": "1e400"}),
     "invalid: no zone": one(invalid("at", NO_ZONE), "instant as text", at="2015-05-17T10:05:03"),
+    "invalid: no instant": one(invalid("at", NO_INSTANT), "instant as text", at="yesterday"),
+    "invalid: no day": one(invalid("at", NO_DAY), "instant as text", at="2015-02-30T10:05:03Z"),
     "invalid: before 1970": one(invalid("at", YEARS), at="1969-12-31T23:59:59Z"),
     "invalid: far ahead": one(
         invalid("at", "must not lie more than a day ahead of the present"), at="2115-05-17T10:05:03Z"
@@ -98,6 +102,7 @@ SCENARIOS: dict[str, Scenario] = {
     "one bad among good ones": Scenario(
         (usage_event("a"), usage_event("b", quantities={"bytes": "x"}), usage_event("c")),
         (ACCEPTED, invalid("quantities.bytes", NO_NUMBER), ACCEPTED),
+        needs=frozenset({"number as text"}),
     ),
 }
 

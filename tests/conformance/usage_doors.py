@@ -8,14 +8,18 @@ import re
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import httpx
+import pyarrow as pa
+from pyarrow import parquet
 
 from tallystick.operations.import_usage import ImportReport, import_usage
 from tallystick.security.model import OPERATOR
-from tests.conformance.avro_client import AvroClient
+from tests.conformance.avro_client import CONTRACT, AvroClient, as_avro
 from tests.conformance.conftest import Rest
 from tests.conformance.usage_over_http import cloud_event, send_batch, send_binary, send_single
 
@@ -24,7 +28,9 @@ Event = dict[str, Any]
 _numbers = itertools.count(1)
 _CANONICAL = {"subject": "customer", "time": "at"}
 _PROBLEM = re.compile(r"(?:Not a usage event|Another event is stored): (\S+) (.*)\.", re.DOTALL)
-_QUANTITY, _DIMENSION = "quantities.", "dimensions."
+_UTC = {"type": "long", "logicalType": "timestamp-micros"}
+_RECORD = json.loads(CONTRACT.read_text(encoding="utf-8"))["types"][0]
+_RECORD["fields"] = [one | ({"type": _UTC} if one["name"] == "at" else {}) for one in _RECORD["fields"]]
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,31 @@ async def by_csv(rest: Rest, events: Sequence[Event]) -> list[Told]:
     return await _import(rest, events, text.getvalue(), lines_before=1)
 
 
+async def by_avro_file(rest: Rest, events: Sequence[Event]) -> list[Told]:
+    """Import a file of Avro records."""
+    into = io.BytesIO()
+    fastavro.writer(into, _RECORD, [as_avro(event) for event in events])
+    return await _import(rest, events, into.getvalue())
+
+
+async def by_parquet(rest: Rest, events: Sequence[Event]) -> list[Told]:
+    """Import a Parquet file, whose quantities are columns of decimals."""
+    given = [as_avro(event) for event in events]
+    columns: dict[str, pa.Array] = {
+        name: pa.array([event[name] for event in given], pa.string())
+        for name in ("id", "customer", "type", "source", "resource")
+    }
+    columns["at"] = pa.array([event["at"] for event in given], pa.timestamp("us", "UTC"))
+    columns["status"] = pa.array([event["status"] for event in given], pa.int32())
+    for kind, read, of in (("quantities", Decimal, pa.decimal256(70, 30)), ("dimensions", str, pa.string())):
+        for name in dict.fromkeys(name for event in given for name in event[kind]):
+            values = [read(event[kind][name]) if name in event[kind] else None for event in given]
+            columns[name] = pa.array(values, of)
+    into = io.BytesIO()
+    parquet.write_table(pa.table(columns), into)
+    return await _import(rest, events, into.getvalue())
+
+
 DOORS = [
     Door("json", by_json),
     Door("cloudevents-structured", by_single),
@@ -122,6 +153,8 @@ DOORS = [
     Door("file-json-lines", by_json_lines),
     Door("file-cloudevents", by_cloudevents_lines),
     Door("file-csv", by_csv, frozenset({"id", "an empty text"})),
+    Door("file-avro", by_avro_file, frozenset({"instant as text"})),
+    Door("file-parquet", by_parquet, frozenset({"instant as text", "number as text"})),
 ]
 
 
@@ -149,11 +182,11 @@ def _of_single(answer: httpx.Response) -> Told:
 
 
 async def _import(
-    rest: Rest, events: Sequence[Event], text: str, source: str = "unused", *, lines_before: int = 0
+    rest: Rest, events: Sequence[Event], content: str | bytes, source: str = "unused", *, lines_before: int = 0
 ) -> list[Told]:
     with tempfile.TemporaryDirectory(prefix="tallystick-doors-") as directory:
         path = Path(directory) / f"usage-{next(_numbers)}"
-        path.write_text(text)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
         report = await import_usage(rest.house.operations, OPERATOR, "main", path, source=source, complete=True)
     malformed = {one.line - lines_before - 1: _split(one.reason) for one in report.malformed_lines}
     found = {place: Told("invalid", reason, name) for place, (name, reason) in malformed.items()}

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -214,6 +215,29 @@ async def test_a_statement_imported_twice_adds_nothing(till: Till, tmp_path: Pat
     (longer,) = await import_(till, tmp_path / "s.sta", mt940([(1000, "", text), (250, "", text)]))
     assert longer.left_out is not None
     assert len((await till.do("bank.entries")).items) == 1
+
+
+STOPPED = """
+CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'stopped'; END $$;
+CREATE TRIGGER stop BEFORE INSERT ON bank_match FOR EACH STATEMENT EXECUTE FUNCTION stop()
+"""
+
+
+async def test_what_was_kept_and_not_settled_is_settled_by_the_next_import(
+    till: Till, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """The import broke off behind the entries: nothing is repaid yet, and the same file does the rest, once."""
+    invoice = await till.owe(1250, reference="one", asset="EUR")
+    content = mt940([(1250, "", f"Rechnung {await number_of(till, 'one')}")])
+    await owner.execute(STOPPED)
+    with pytest.raises(asyncpg.PostgresError, match="stopped"):
+        await import_(till, tmp_path / "s.sta", content)
+    assert len((await till.do("bank.entries", unmatched=True)).items) == 1
+    assert await till.outstanding(invoice) == [1250]
+    await owner.execute("DROP TRIGGER stop ON bank_match")
+    (report,) = await import_(till, tmp_path / "s.sta", content)
+    assert (report.imported, [one.kind for one in report.settled]) == (0, ["invoice"])
+    assert await till.outstanding(invoice) == [0]
 
 
 async def test_one_invoice_is_not_certain_twice(till: Till, tmp_path: Path) -> None:

@@ -136,3 +136,12 @@ async def _windows(owner: asyncpg.Connection, period: Period) -> list[Any]:
 def _rate(priced: object) -> Decimal:
     assert isinstance(priced, PerUnit)
     return priced.rate
+
+
+async def test_a_currency_has_the_digits_that_iso_4217_gives_it(house: House) -> None:
+    """Else a payment provider, which counts by ISO, would move ten times as much; a unit of one's own has any."""
+    for asset, exponent in (("EUR", 3), ("EUR", 0), ("JPY", 2), ("KWD", 2)):
+        refused = await refusal_of(house, "ledger.ensure_asset", asset=asset, exponent=exponent)
+        assert refused == ("invalid_input", "exponent")
+    for asset, exponent in (("JPY", 0), ("KWD", 3), ("XAU", 4), ("XQZ", 18)):
+        assert (await ask(house, "ledger.ensure_asset", asset=asset, exponent=exponent)).exponent == exponent

@@ -1,7 +1,10 @@
 """One charge for all that is due: made for a day, applied to each invoice, tried again by the kind of error."""
 
+import asyncio
 import datetime as dt
+import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -200,6 +203,31 @@ async def test_chunks_make_the_same_charges(till: Till, owner: asyncpg.Connectio
     assert made == 8
     rows = await owner.fetch("SELECT count(*) FROM charge GROUP BY customer_id, debit_on")
     assert [row["count"] for row in rows] == [1] * 8
+
+
+async def test_a_killed_run_of_charges_is_finished_by_the_next(
+    till: Till, database_url: str, owner: asyncpg.Connection
+) -> None:
+    """Killed between two chunks: each customer is charged once for all that is due, and the killed run did not end."""
+    for number in range(9):
+        await till.owe(10 + number, due_on=DAY, customer=f"c{number}")
+        await agree(till, f"c{number}", bank_account=f"account {number}")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.db.charging_process", database_url, DAY,
+        cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for _ in range(2):
+        assert await process.stdout.readline()
+    process.kill()
+    await process.wait()
+    before = await owner.fetchval("SELECT count(*) FROM charge")
+    assert 4 <= before < 10
+    done = await run_charges(till.operations, OPERATOR, "main", dt.date.fromisoformat(DAY), lambda _: None)
+    assert (done.made, done.failed) == (10 - before, [])
+    assert sum(one.amount for one in await charges_of(till, DAY)) == 500 + sum(range(10, 19))
+    assert await owner.fetchval("SELECT count(DISTINCT customer_id) FROM charge") == 10
+    assert [one.status for one in (await till.do("batches.list", kind="charges")).items] == ["ended", "not_ended"]
 
 
 async def test_an_agreement_can_be_changed_until_the_cut_off(till: Till) -> None:

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tallystick.db.embedded import EmbeddedServer
+from tallystick.errors import InvalidInput
 from tallystick.ids import uuid7
 from tallystick.operations.dunning_run import DunningRun, run_dunning, try_dunning
 from tallystick.operations.rebuild import rebuild
@@ -99,6 +100,25 @@ async def test_what_a_store_announces_is_not_reminded_of(till: Till) -> None:
     assert (await dun(till, 5)).reminders == 1
 
 
+async def test_what_the_bank_is_asked_for_is_not_reminded_of(till: Till) -> None:
+    """Until the bank says that it took nothing; a holiday that moves the debit costs nobody a reminder."""
+    account = {"bank_account": "DE89370400440532013000", "country": "DE", "cutoff_days": 0}
+    await till.do("collecting.choose_debit_day", customer=ADA, day=5, **account)
+    assert (await till.do("charges.make", on="2026-10-05")).made == 1
+    assert (await dun(till, 5)).reminders == 0
+    (charge,) = (await till.do("charges.list", customer=ADA)).items
+    await till.do("charges.apply", outcomes=[{"charge": str(charge.id), "error_kind": "insufficient_funds"}])
+    assert (await dun(till, 5)).reminders == 1
+
+
+async def test_a_day_that_cannot_be_is_no_run(till: Till) -> None:
+    """It is refused before anything is kept, so no run looks as if it had been broken off."""
+    with pytest.raises(InvalidInput) as refused:
+        await run_dunning(till.operations, OPERATOR, "main", dt.date(2090, 1, 1))
+    assert refused.value.field == "on"
+    assert (await till.do("batches.list")).items == []
+
+
 async def test_days_of_delay_are_counted_once(till: Till) -> None:
     """Each reminder with a rate counts from the one before, also over a leap day."""
     rules = {"levels": [{"after_days": 10, "fee": {**RATE, "per_year": "0.365"}},
@@ -155,6 +175,23 @@ async def test_one_failing_customer_is_left_out_and_the_others_go_on(till: Till,
     late = await dun(till, 25)
     assert [(one.customer, one.code) for one in late.failed] == [("c1", "dunning.fee_beyond")]
     assert late.reminders == 9
+
+
+async def test_one_who_cannot_be_noted_as_overdue_keeps_nobody_else(till: Till, owner: asyncpg.Connection) -> None:
+    """The store refuses what is noted of one invoice: the run names its customer, and the others are overdue and reminded."""
+    await owe_many(till, 4)
+    refuse = (
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF NEW.invoice_id IN (SELECT invoice_id FROM invoice JOIN customer USING (book_id, customer_id) WHERE ref = 'c2') "
+        "THEN RAISE 'not this one'; END IF; RETURN NEW; END $$; "
+        "CREATE TRIGGER refuse BEFORE INSERT ON invoice_state FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    await owner.execute(refuse)
+    run = await dun(till, 5)
+    assert (run.overdue, [(one.customer, one.code) for one in run.failed]) == (4, [("c2", "internal")])
+    assert run.reminders == 5
+    await owner.execute("DROP TRIGGER refuse ON invoice_state")
+    assert (await dun(till, 5)).overdue == 1
 
 
 async def test_a_fee_that_cannot_be_asked_for_is_told(till: Till, owner: asyncpg.Connection) -> None:

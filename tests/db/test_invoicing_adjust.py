@@ -150,6 +150,32 @@ async def test_a_charge_that_was_not_used_in_time_gets_its_line_late(house: Hous
     ]
 
 
+async def test_seats_that_came_late_are_of_the_month_that_they_were_held_in(house: House) -> None:
+    """Also where more of them comes for a line that came late itself, and is on the invoice of a shorter month."""
+    await meter_requests(house)
+    await house.do(
+        "catalog.define_meter", code="seats", name="seats", event_type="seats", aggregation="time_weighted",
+        quantity="seats", time_unit="period",
+    )  # fmt: skip
+    await price(house, "1")
+    per_seat = {"model": "per_unit", "rate": "10"}
+    await price(house, "0", charge="seats", name="Seats", meter="seats", price=per_seat)
+    await use(house, [("ada", f"2015-0{month}-02T00:00:00Z") for month in (5, 6, 7)])
+    await run(house, "2015-05")
+    for month, day in ((6, 10), (7, 20)):
+        given = [
+            {"id": f"{day + more}", "customer": "ada", "type": "seats", "at": f"2015-05-{day + more}T00:00:00Z",
+             "quantities": {"seats": seats}}
+            for more, seats in ((0, 31), (1, 0))
+        ]  # fmt: skip
+        await ask(house, "usage.record", source="s", events=given)
+        await run(house, f"2015-{month:02}")
+    assert [line for one in await lines(house) for line in one if line[:2] == ("seats", 5)] == [
+        ("seats", 5, 2, "1", 1000, None),
+        ("seats", 5, 2, "1", 1000, "INV-000002/1"),
+    ]
+
+
 async def test_a_charge_that_was_priced_afterwards_is_not_asked_for_late(house: House) -> None:
     """A price set for a month that was invoiced changes nothing of it, also where usage of that month comes late."""
     await meter_requests(house)

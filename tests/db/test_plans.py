@@ -46,13 +46,19 @@ BAD_CONTENT: list[tuple[dict[str, Any], str, str | None]] = [
 
 BAD_CHARGES: list[tuple[list[dict[str, Any]], str, str | None]] = [
     ([flat("a", "-1")], "rating.invalid_price", "phases[0].charges[0].price.amount"),
+    ([flat("a", "1." + "0" * 20, per_quantity=True)], "plans.invalid", "phases[0].charges[0].price.amount"),
     ([flat("a", "1"), flat("a", "2")], "plans.invalid", "phases[0].charges[1].code"),
     ([flat("minimum", "1")], "plans.invalid", "phases[0].charges[0].code"),
     ([flat("a", "1", meter="requests")], "plans.invalid", "phases[0].charges[0].meter"),
     ([{"code": "a", "name": "A", "price": PER_UNIT}], "plans.invalid", "phases[0].charges[0].meter"),
     ([metered("a", PER_UNIT) | {"when": "advance"}], "plans.invalid", "phases[0].charges[0].when"),
     ([metered("a", PER_UNIT) | {"per_quantity": True}], "plans.invalid", "phases[0].charges[0].per_quantity"),
-    ([metered("a", PER_UNIT, "nothing")], "catalog.unknown_meter", "meter"),
+    ([flat("b", "1"), metered("a", PER_UNIT, "nothing")], "catalog.unknown_meter", "phases[0].charges[1].meter"),
+    (
+        [metered("a", {"model": "percentage", "percent": "1", "minimum_per_transaction": "1"})],
+        "invalid_input",
+        "phases[0].charges[0].meter",
+    ),
     ([flat("A", "1")], "invalid_input", "phases[0].charges[0].code"),
 ]
 
@@ -157,7 +163,7 @@ async def test_a_plan_takes_over_the_charges_of_another(pool: asyncpg.Pool) -> N
         ("pro", "support"),
     ]
     again = await refusal(shop, "max", NEW_YEAR, plan_content(flat("base", "9"), extends="base"))
-    assert again == ("plans.invalid", "content.phases[0].charges[1].code")
+    assert again == ("plans.invalid", "content.phases[0].charges[0].code")
 
 
 async def test_a_cycle_of_plans_is_named(pool: asyncpg.Pool) -> None:

@@ -13,8 +13,8 @@ from tallystick.queues.claim import (
     claim,
     extend,
     find_next_due,
+    find_waiting,
     give_back,
-    is_waiting,
     let_go,
     release_all,
 )
@@ -252,11 +252,11 @@ async def test_what_is_next_and_what_waits_is_known(pool: asyncpg.Pool, book_id:
         assert await find_next_due(connection, ["payments"], NOW) == NOW + 9 * SECOND
         assert await find_next_due(connection, QUEUES, NOW) == NOW + 5 * SECOND
         assert await find_next_due(connection, QUEUES, NOW + 9 * SECOND) is None
-        assert await is_waiting(connection, "main", "payments", "c", NOW)
-        assert not await is_waiting(connection, "main", "payments", "a", NOW)
-        assert not await is_waiting(connection, "main", "payments", "d", NOW)
+        asked = [("main", "payments", key) for key in "acd"] + [("other", "payments", "c"), ("main", "refunds", "b")]
+        assert await find_waiting(connection, asked, NOW) == {("main", "payments", "c")}
         await claim(connection, "ada", QUEUES, NOW + 9 * SECOND, 9)
-        assert await is_waiting(connection, "main", "payments", "a", NOW)
+        assert await find_waiting(connection, asked, NOW) == {asked[0], asked[1], asked[4]}
+        assert await find_waiting(connection, [], NOW) == set()
 
 
 async def test_a_few_due_jobs_are_found_behind_many_that_are_not(

@@ -135,6 +135,24 @@ async def test_the_preview_of_a_month_is_what_its_draft_then_says(house: House) 
     assert (await ask(house, "rating.preview", customer="bob", **MAY)).lines == []
 
 
+async def test_the_preview_takes_off_what_credits_would_pay_for_and_takes_nothing(house: House) -> None:
+    """Units pay before anything is priced, as the draft then says in the same words; what judges each pays by itself."""
+    await meter_requests(house)
+    await house.do("ledger.ensure_asset", asset="CALLS", exponent=0)
+    await ask(house, "wallets.bind_unit", asset="CALLS", meter="requests", units="2")
+    await price(house, "1")
+    await use(house, [("ada", f"2015-05-{day:02}T00:00:00Z") for day in range(1, 6)])
+    grant = "01890000-0000-7000-8000-000000000001"
+    await ask(house, "wallets.grant", id=grant, customer="ada", asset="CALLS", amount=1)
+    found = await ask(house, "rating.preview", customer="ada", **MAY)
+    assert [(one.covered, one.line.quantity, one.line.amount) for one in found.lines] == [("2", "3", 300)]
+    assert (await ask(house, "wallets.find_grant", id=grant)).balance == 1
+    await ask(house, "invoicing.draft", month="2015-05")
+    (invoice,) = (await ask(house, "invoicing.list", customer="ada")).items
+    assert [(one.amount, one.explanation) for one in invoice.lines] == [(300, found.lines[0].line.explanation)]
+    assert found.totals[0].amount == invoice.total
+
+
 async def test_a_price_that_judges_transactions_reads_each_of_them(house: House) -> None:
     """Of three events the small one is raised to the minimum; one that was withdrawn is none."""
     await meter_requests(house)

@@ -14,7 +14,7 @@ import pytest
 from tallystick.clock import FixedClock, SystemClock
 from tallystick.db.connect import connect_as_owner
 from tallystick.db.embedded import EmbeddedServer
-from tallystick.errors import TallystickError
+from tallystick.errors import InvalidInput, TallystickError
 from tallystick.ids import uuid7
 from tallystick.ledger.books import find_book
 from tallystick.ledger.seal import lead
@@ -432,4 +432,14 @@ async def test_corrected_usage_and_its_adjustments_come_out_the_same(house: Hous
     with pytest.raises(TallystickError, match="2015-05"):
         await rebuilt(house, server)
     await house.do("usage.attach_month", month="2015-05")
+    assert said(await rebuilt(house, server)) == ""
+
+
+async def test_what_iso_4217_says_of_a_currency_changes_no_book(house: House, server: EmbeddedServer) -> None:
+    """It is looked up before the message, and not by it: one that an earlier table let through is done again."""
+    with pytest.raises(InvalidInput, match="JPY is a currency of ISO 4217, with 0 digits"):
+        await house.do("ledger.ensure_asset", asset="JPY", exponent=2)
+    earlier = replace(house.operations.table["ledger.ensure_asset"], before=None)
+    operations = Operations(house.operations.pool, house.operations.clock, {earlier.name: earlier})
+    await operations.call(OPERATOR, "main", earlier.name, "yen", {"asset": "JPY", "exponent": 2})
     assert said(await rebuilt(house, server)) == ""

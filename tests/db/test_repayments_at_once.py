@@ -25,6 +25,7 @@ from tallystick.payments.errors import StatementDiffers
 from tallystick.rebuild.open_twin import made_database
 from tallystick.security.model import SYSTEM
 from tests.conftest import House, url_of
+from tests.db.added_up import add_up_in_order
 from tests.db.repaid import ADA, NOW, Till, make_repayments_of_every_kind, open_till
 
 SEEDS = (20261122, 5)
@@ -110,17 +111,7 @@ async def be_busy(till: Till, chance: random.Random, paid: list[uuid.UUID]) -> N
 
 async def audit(owner: asyncpg.Connection) -> None:
     """Hold repayments, allocations and returns against the ledger's own transfers, added up here."""
-    balance: dict[str, int] = defaultdict(int)
-    for row in await owner.fetch(
-        "SELECT debit.code AS debit, credit.code AS credit, amount FROM transfer "
-        "JOIN account AS debit ON debit.account_id = debit_account_id "
-        "JOIN account AS credit ON credit.account_id = credit_account_id ORDER BY batch_id, position"
-    ):
-        balance[row["debit"]] -= row["amount"]
-        balance[row["credit"]] += row["amount"]
-        for code in (row["debit"], row["credit"]):
-            assert balance[code] <= 0 or not code.startswith("invoices/"), "more was paid than was owed"
-            assert balance[code] >= 0 or "/unallocated/" not in code, "more was taken than lay there"
+    balance = await add_up_in_order(owner)
     placed: dict[object, int] = defaultdict(int)
     undone: dict[object, int] = defaultdict(int)
     total: dict[object, int] = {}

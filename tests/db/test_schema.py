@@ -33,6 +33,7 @@ WORKING_TABLES = {
     "job",
     "kept_value",
     "payout_open",
+    "refund_unanswered",
     "subscription_due",
     "subscription_waiting",
     "transaction_base",
@@ -253,3 +254,23 @@ async def test_who_waits_for_holders_holds_nothing_then(owner: asyncpg.Connectio
         await owner.execute("SELECT enter_to_pay(1), wait_for_holders(6, 1)")
         held = "SELECT classid, objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
         assert [row for row in await owner.fetch(held) if row["classid"] in {4, 6}] == []
+
+
+async def test_who_decides_on_invoices_waits_for_those_who_took_a_place_to_pay(
+    owner: asyncpg.Connection, database_url: str
+) -> None:
+    """A payment that is ordered before a decision is there to be seen by it, as it will be when the books are made again."""
+    other = await asyncpg.connect(database_url, server_settings={"search_path": "tallystick", "lock_timeout": "100ms"})
+    try:
+        async with owner.transaction():
+            await owner.execute("SELECT enter_to_pay(1)")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await other.execute("SELECT enter_to_decide(1)")
+            await other.execute("SELECT enter_to_decide(2)")
+        async with other.transaction():
+            await other.execute("SELECT enter_to_decide(1)")
+            await owner.execute("SET lock_timeout = '100ms'")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await owner.execute("SELECT enter_to_pay(1)")
+    finally:
+        await other.close()

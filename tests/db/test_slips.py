@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,35 @@ async def test_a_file_of_a_store_is_done_row_by_row(till: Till, tmp_path: Path) 
     again = await apply_slips_file(till.operations, OPERATOR, "main", path, lambda *_: None)
     assert (again.counts["known"], again.counts["refused"]) == (1, 5)
     assert (await find(till, slip)).settled == 300
+
+
+@pytest.mark.parametrize("steps", [4, 14])
+async def test_a_kill_in_the_middle_of_a_stores_file_loses_and_doubles_nothing(
+    till: Till, database_url: str, tmp_path: Path, steps: int
+) -> None:
+    """Killed among notices, among what is taken back or among settlements: applied again, all is there once."""
+    slips = [await till.do("slips.issue", invoice=await till.owe(100 + nth, customer=f"c{nth}")) for nth in range(8)]
+    rows = [f"notice,{one.number},n-{nth},,,," for nth, one in enumerate(slips)]
+    rows += [f"withdrawal,,n-{nth},,,,paid by mistake" for nth in range(2)]
+    rows += [f"settlement,{one.number},n-{nth},{one.amount},,," for nth, one in enumerate(slips) if nth > 1]
+    path = write_file(tmp_path / "slips.csv", *rows)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.db.slips_process", database_url, str(path),
+        cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for _ in range(steps):
+        await process.stdout.readline()
+    process.kill()
+    await process.wait()
+    report = await apply_slips_file(till.operations, OPERATOR, "main", path, lambda *_: None)
+    assert (report.rows, report.counts["refused"]) == (16, 0)
+    after = [await find(till, one) for one in slips]
+    assert [one.status for one in after] == ["open"] * 2 + ["settled"] * 6
+    assert [(len(one.notices), len(one.settlements)) for one in after] == [(1, 0)] * 2 + [(1, 1)] * 6
+    assert (await till.do("ledger.balance", account="providers/slip/USD")).balance == -sum(
+        one.amount for one in slips[2:]
+    )
 
 
 async def test_a_file_of_a_store_that_breaks_off_does_nothing(till: Till, tmp_path: Path) -> None:

@@ -49,6 +49,25 @@ async def test_a_month_is_asked_for_in_advance(pool: asyncpg.Pool) -> None:
     assert await shop.amounts() == [[3100], [3100], [3100]]
     again = await shop.bill()
     assert (again.drafted, again.issued) == (0, 0)
+    runs = (await shop.do("batches.list", kind="subscriptions")).items
+    assert [(one.status, one.counts) for one in runs] == [
+        ("ended", {"drafted": 0, "issued": 0}),
+        ("ended", {"drafted": 3, "issued": 3}),
+    ]
+
+
+async def test_a_void_draft_does_not_keep_the_others_waiting(pool: asyncpg.Pool) -> None:
+    """It is never issued, and the run comes to its end: the other one is."""
+    shop = await open_shop(pool, "2024-01-01")
+    await shop.plan("pro", NEW_YEAR, plan_content(flat("base", "31")))
+    await shop.subscribe("s-1", "pro", NEW_YEAR)
+    await shop.subscribe("s-2", "pro", NEW_YEAR)
+    assert (await shop.do("subscriptions.draft", until=NEW_YEAR)).drafted == 2
+    first = (await shop.do("invoicing.list", customer="ada")).items[0]
+    await shop.do("invoicing.void", id=first.id, reason="not wanted")
+    async with asyncio.timeout(20):
+        assert (await shop.bill()).issued == 1
+    assert await pool.fetchval("SELECT count(*) FROM subscription_waiting") == 0
 
 
 async def test_an_upgrade_is_prorated_on_the_next_invoice(pool: asyncpg.Pool) -> None:

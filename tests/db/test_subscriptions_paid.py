@@ -92,7 +92,7 @@ async def test_a_plan_may_judge_each_transaction_of_a_meter_that_adds_up(pool: a
         await shop.do("catalog.define_meter", code=code, name=code, event_type="sale", **more)
     price = {"model": "percentage", "percent": "10", "minimum_per_transaction": "1"}
     given = {"plan": "counted", "effective_at": NEW_YEAR, "content": plan_content(metered("fee", price, "calls"))}
-    assert await shop.refused("plans.set_version", **given) == ("invalid_input", "content.meter")
+    assert await shop.refused("plans.set_version", **given) == ("invalid_input", "content.phases[0].charges[0].meter")
     await shop.plan("fees", NEW_YEAR, plan_content(metered("fee", price, "paid")))
     await shop.subscribe("s-1", "fees", NEW_YEAR)
     shop.goes("2024-01-20")

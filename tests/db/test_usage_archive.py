@@ -11,11 +11,14 @@ import pytest
 
 from tallystick.clock import FixedClock
 from tallystick.errors import TallystickError
+from tallystick.operations.export_usage import export_usage
 from tallystick.operations.run import Operations
 from tallystick.operations.table import TABLE
 from tallystick.operations.usage_archive import detach_folded, export_month, restore_month, retain
+from tallystick.operations.usage_queries import EventsInput
 from tallystick.security.model import OPERATOR
 from tallystick.usage.archive.make_ahead import make_months_ahead
+from tallystick.usage.export.model import Format
 from tests.conftest import House
 from tests.db.priced_usage import ask, meter_requests, price, refusal_of
 
@@ -274,3 +277,45 @@ async def test_a_month_is_detached_with_its_totals_or_not_at_all(house: House, o
     await ask(house, "usage.detach_month", **MAY)
     (total,) = (await ask(house, "usage.totals", **asked)).items
     assert (total.events, total.quantity) == (3, "1.5")
+
+
+async def test_what_single_events_tell_is_not_told_without_them(house: House, tmp_path: Path) -> None:
+    """Whole hours and days are read from totals, which stay; the rest is refused by month, and whole once it is back."""
+    for code, aggregation, quantity in (("sum", "sum", "bytes"), ("last", "latest", "bytes")):
+        await ask(
+            house, "catalog.define_meter", code=code, name=code, event_type="http.request", aggregation=aggregation,
+            quantity=quantity,
+        )  # fmt: skip
+    await meter_requests(house)
+    await price(house, "1")
+    await record(house, ("a", "2015-05-10T10:30:00Z"), ("b", "2015-05-31T23:30:00Z"), ("c", "2015-06-10T00:00:00Z"))
+    may = {"start_at": "2015-05-01T00:00:00Z", "end_at": "2015-06-01T00:00:00Z"}
+    june_in_rome = {"start_at": "2015-05-31T22:00:00Z", "end_at": "2015-06-30T22:00:00Z"}
+    questions: list[tuple[str, dict[str, Any]]] = [
+        ("usage.totals", {"meter": "last", **may}),
+        ("usage.totals", {"meter": "sum", "customer": "ada", "per": "day", "zone": "Europe/Rome", **may}),
+        ("usage.totals", {"meter": "sum", "group_by": ["customer"], **june_in_rome}),
+        ("usage.totals", {"meter": "sum", "start_at": "2015-05-10T10:15:00Z", "end_at": "2015-05-10T10:45:00Z"}),
+        ("rating.preview", {"customer": "ada", **may}),
+        ("usage.summary", may),
+    ]
+    before = [await ask(house, name, **given) for name, given in questions]
+    assert [len(one.items) for one in before[:4]] == [1, 2, 1, 1]
+    await detach_folded(house.operations, OPERATOR, "main", "2015-05")
+    for name, given in questions:
+        assert await refusal_of(house, name, **given) == ("usage.events_away", None), given
+    with pytest.raises(TallystickError) as refused:
+        await export_usage(house.operations, OPERATOR, "main", tmp_path / "all.csv", Format.CSV, EventsInput())
+    assert refused.value.code == "usage.events_away"
+    page = await ask(house, "usage.list_events")
+    assert ([one.id for one in page.items], page.months_away) == (["c"], ["2015-05"])
+    for still in (
+        {"meter": "sum", "per": "day", "zone": "Europe/Rome", **may},
+        {"meter": "sum", "customer": "ada", **may},
+        {"meter": "sum", "customer": "eve", **june_in_rome},
+        {"meter": "last", "start_at": "2015-06-01T00:00:00Z", "end_at": "2015-07-01T00:00:00Z"},
+        {"type": "seat", "start_at": "2015-05-10T10:15:00Z", "end_at": "2015-06-10T10:45:00Z"},
+    ):
+        await ask(house, "usage.totals", **still)
+    await ask(house, "usage.attach_month", **MAY)
+    assert [await ask(house, name, **given) for name, given in questions] == before

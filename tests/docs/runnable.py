@@ -99,6 +99,7 @@ def free_port() -> int:
 def _clean_environment() -> dict[str, str]:
     """Return ours without what would lead the product to another directory or database."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of the many commands would compile everything anew
     return {**kept, "PATH": f"{BIN}:{kept.get('PATH', '')}", "COLUMNS": "200"}
 
 

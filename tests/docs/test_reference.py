@@ -1,5 +1,6 @@
 """The reference pages are what the program says of itself."""
 
+import re
 from collections.abc import Iterator
 from typing import get_args, get_type_hints
 
@@ -60,3 +61,10 @@ def _structs_of(type_: object) -> Iterator[tuple[str, type[msgspec.Struct]]]:
             yield one.__name__, one
             waiting.extend(get_type_hints(one, include_extras=True).values())
         waiting.extend(get_args(one))
+
+
+@pytest.mark.parametrize("name", ["Event", "Payout"])
+def test_what_a_provider_calls_by_the_same_name_is_not_told(name: str) -> None:
+    """A payout of Stripe, or an event of the sandbox, lends ours neither its texts nor its types: ours have instants."""
+    told = WRITTEN["operations.md"].split(f"\n**`{name}`**")[1].split("\n## ")[0]
+    assert re.search(r"_at`\*\* \| instant", told)

@@ -22,6 +22,7 @@ from tallystick.payments.providers.registry import Providers
 from tallystick.payments.providers.sandbox import process as sandbox
 from tallystick.payments.providers.sandbox.client import SandboxProvider
 from tallystick.payments.providers.sandbox.control import SandboxControl
+from tallystick.payments.providers.sandbox.faults import FaultKind
 from tallystick.payments.wake import QUEUE
 from tallystick.security.model import OPERATOR, Principal
 from tests.conftest import House
@@ -29,6 +30,10 @@ from tests.db.priced_usage import meter_requests, price, use_in_may
 
 PATIENCE = 0.5
 """Seconds until the provider is taken not to answer."""
+
+
+LOST_ANSWERS = [kind for kind in FaultKind if kind.lost_before or kind.lost_after]
+"""Each way in which nobody hears what became of a call: nothing happened, or it did."""
 
 
 class Died(BaseException):

@@ -20,16 +20,7 @@ from tallystick.security.model import SYSTEM
 from tests.conftest import House
 from tests.db.test_repayments_at_once import require_the_same_anew
 from tests.scenarios.giving_back import Counter, open_counter
-from tests.scenarios.paying import Till, open_till
-
-LOST_ANSWERS = [kind for kind in FaultKind if kind.value.endswith(("_before", "_after"))]
-
-
-@pytest_asyncio.fixture(scope="module")
-async def till(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Till]:
-    """Start one sandbox for all shops of this file."""
-    async with open_till(tmp_path_factory.mktemp("till")) as opened:
-        yield opened
+from tests.scenarios.paying import LOST_ANSWERS, Till
 
 
 @pytest_asyncio.fixture

@@ -137,7 +137,8 @@ async def test_small_loans_ask_for_every_instalment_that_is_due(served: Served, 
     assert await balance(served, small_loans.LENT) == sum(one.principal for one in due)
     assert await balance(served, small_loans.INTEREST) == sum(one.interest for one in due)
     assert await balance(served, f"revenue/{small_loans.PRODUCT}/USD") == sum(one.loan.fee for one in due)
-    await loans(served, LOANS)
+    again = await loans(served, LOANS, "--since", "2026-04-01")
+    assert (again.status, again.out.count("known")) == (0, len(due)), again
     assert await invoices_of(served, small_loans.PRODUCT) == found
 
 

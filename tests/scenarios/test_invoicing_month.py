@@ -91,6 +91,9 @@ async def test_killed_half_way_and_run_again_every_customer_has_one_invoice(
         await child.wait()
     assert child.returncode == -signal.SIGKILL
     before = await owner.fetchval("SELECT count(*) FROM invoice_issue")
+    (killed,) = (await ask(house, "batches.list", kind="invoices")).items
+    assert killed.status == "not_ended"
+    assert killed.counts["drafted"] >= (chunks - 1) * 7 or stage == "issuing"
     done = await run_month(house.operations, OPERATOR, "main", "2015-05", SMALL)
     assert (done.customers, done.drafted + done.known) == (CUSTOMERS, CUSTOMERS)
     # The child's last transaction may end after we counted, so the run finds at most what we saw missing.
@@ -208,3 +211,33 @@ async def test_usage_that_comes_after_the_draft_waits(house: House, owner: async
         "WHERE usage_event.transaction_id >= usage_through"
     )
     assert late == 1
+
+
+REFUSE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+IF EXISTS (SELECT FROM invoice JOIN customer USING (book_id, customer_id)
+           WHERE invoice_id = NEW.invoice_id AND ref = TG_ARGV[0]) THEN RAISE 'not this one'; END IF;
+RETURN NEW; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON invoice_line FOR EACH ROW EXECUTE FUNCTION refuse('c004');
+CREATE TRIGGER refuse BEFORE INSERT ON invoice_issue FOR EACH ROW EXECUTE FUNCTION refuse('c031')
+"""
+"""Lets the store refuse the draft of one customer, and to issue that of another."""
+
+
+async def test_one_failing_customer_is_left_out_and_the_others_are_invoiced(
+    house: House, owner: asyncpg.Connection
+) -> None:
+    """Whatever the store refuses it for; the run says who and why, without a gap, and the next one does the rest."""
+    await _set_up(house)
+    await owner.execute(REFUSE)
+    run = await run_month(house.operations, OPERATOR, "main", "2015-05", SMALL)
+    assert [(one.customer, one.code) for one in run.failed] == [("c004", "internal"), ("c031", "internal")]
+    assert (run.customers, run.drafted, run.issued) == (CUSTOMERS, CUSTOMERS - 1, CUSTOMERS - 2)
+    assert (run.first_number, run.last_number) == ("INV-000001", f"INV-{CUSTOMERS - 2:06}")
+    (kept,) = (await ask(house, "batches.list", kind="invoices")).items
+    assert (kept.status, kept.counts, kept.failed) == ("ended", {"drafted": CUSTOMERS - 1, "issued": CUSTOMERS - 2}, 2)
+    await owner.execute("DROP TRIGGER refuse ON invoice_line; DROP TRIGGER refuse ON invoice_issue")
+    again = await run_month(house.operations, OPERATOR, "main", "2015-05", SMALL)
+    assert (again.drafted, again.issued, again.failed) == (1, 2, [])
+    numbers = [row[0] for row in await owner.fetch("SELECT number FROM invoice_issue ORDER BY number")]
+    assert numbers == list(range(1, CUSTOMERS + 1))

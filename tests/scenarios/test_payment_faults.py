@@ -28,19 +28,11 @@ from tallystick.payments.providers.sandbox.change import Call
 from tallystick.payments.providers.sandbox.faults import Fault, FaultKind
 from tallystick.queues.enqueue import hasten
 from tallystick.rebuild.open_twin import made_database
-from tallystick.security.model import SYSTEM
+from tallystick.security.model import SYSTEM, Principal
 from tests.conftest import House, url_of
-from tests.scenarios.paying import Shop, Till, open_shop_at, open_till
+from tests.scenarios.paying import LOST_ANSWERS, Shop, Till, open_shop_at
 
-LOST = [kind for kind in FaultKind if kind.lost_before or kind.lost_after]
 HALF_AN_HOUR = 31 * 60
-
-
-@pytest_asyncio.fixture(scope="module")
-async def till(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Till]:
-    """Start one sandbox for all shops of this file."""
-    async with open_till(tmp_path_factory.mktemp("till")) as opened:
-        yield opened
 
 
 @pytest_asyncio.fixture
@@ -75,7 +67,7 @@ async def require_agreement(shop: Shop) -> None:
     assert left == 0
 
 
-@pytest.mark.parametrize("kind", LOST, ids=lambda kind: kind.value)
+@pytest.mark.parametrize("kind", LOST_ANSWERS, ids=lambda kind: kind.value)
 @pytest.mark.parametrize("call", [Call.CREATE, Call.CAPTURE], ids=lambda call: call.value)
 async def test_a_call_that_fails_takes_the_money_once(shop: Shop, call: Call, kind: FaultKind) -> None:
     """The answer to create or capture is lost, and the two answers after it to whoever asks how it stands."""
@@ -90,7 +82,7 @@ async def test_a_call_that_fails_takes_the_money_once(shop: Shop, call: Call, ki
     await require_agreement(shop)
 
 
-@pytest.mark.parametrize("kind", LOST, ids=lambda kind: kind.value)
+@pytest.mark.parametrize("kind", LOST_ANSWERS, ids=lambda kind: kind.value)
 async def test_a_lost_answer_to_cancel_ends_the_payment_once(shop: Shop, kind: FaultKind) -> None:
     """A payment that nobody completes is given up at the provider first, and fails only when that is known."""
     abandoned = await shop.start()
@@ -276,6 +268,18 @@ async def test_a_session_shows_what_the_customer_needs(shop: Shop) -> None:
     with pytest.raises(TallystickError) as unknown:
         await shop.do("payments.session", transaction_id="nonsense")
     assert (unknown.value.code, unknown.value.field) == ("payments.unknown_payment", "transaction_id")
+
+
+async def test_who_may_only_read_is_not_told_what_completes_a_payment(shop: Shop) -> None:
+    """The token is for those who may complete a payment: by a key that only reads, neither payment nor session has it."""
+    started = await shop.start()
+    reader = Principal("reader", "main", frozenset({"payments:read"}))
+    for operation, fields in (
+        ("payments.find", {"payment_id": str(started.payment_id)}),
+        ("payments.session", {"transaction_id": started.transaction_id}),
+    ):
+        assert (await shop.operations.call(reader, "main", operation, "", fields)).token is None, operation
+        assert (await shop.do(operation, **fields)).token == started.token
 
 
 async def test_who_is_stuck_and_why_is_listed(shop: Shop) -> None:

@@ -32,17 +32,7 @@ from tallystick.payments.start import NewPayment, start_payments
 from tallystick.security.model import OPERATOR, SYSTEM, Principal
 from tests.conftest import House
 from tests.db.priced_usage import use
-from tests.scenarios.paying import Died, Shop, Till, open_shop_at, open_till
-
-NOTHING_HAPPENED = [FaultKind.ERROR_BEFORE, FaultKind.DROP_BEFORE, FaultKind.TIMEOUT_BEFORE]
-IT_HAPPENED = [FaultKind.ERROR_AFTER, FaultKind.DROP_AFTER, FaultKind.TIMEOUT_AFTER]
-
-
-@pytest_asyncio.fixture(scope="module")
-async def till(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Till]:
-    """Start one sandbox for all shops of this file: starting one takes longer than most of what is tested."""
-    async with open_till(tmp_path_factory.mktemp("till")) as opened:
-        yield opened
+from tests.scenarios.paying import LOST_ANSWERS, Died, Shop, Till, open_shop_at
 
 
 @pytest_asyncio.fixture
@@ -84,7 +74,7 @@ async def test_the_same_messages_take_the_money_once(shop: Shop) -> None:
     await require_paid_once(shop)
 
 
-@pytest.mark.parametrize("kind", [*NOTHING_HAPPENED, *IT_HAPPENED])
+@pytest.mark.parametrize("kind", LOST_ANSWERS)
 async def test_a_lost_answer_to_create_opens_one_transaction(shop: Shop, kind: FaultKind) -> None:
     """Whether the provider acted or not before the answer was lost, asking again opens one transaction."""
     await shop.control.order([Fault(Call.CREATE, kind)])
@@ -96,7 +86,7 @@ async def test_a_lost_answer_to_create_opens_one_transaction(shop: Shop, kind: F
     await require_paid_once(shop)
 
 
-@pytest.mark.parametrize("kind", [*NOTHING_HAPPENED, *IT_HAPPENED])
+@pytest.mark.parametrize("kind", LOST_ANSWERS)
 async def test_a_lost_answer_to_capture_is_found_out(shop: Shop, kind: FaultKind) -> None:
     """Whether the money was taken or not before the answer was lost, a worker finds out, and it is taken once."""
     started = await shop.start()
@@ -560,7 +550,7 @@ async def test_a_message_that_comes_again_is_answered_at_once(shop: Shop, monkey
     """Nothing is waited for where nothing is under way."""
     started = await shop.start()
     done = await shop.post(started)
-    monkeypatch.setattr("tallystick.operations.carry_payments._SOON", 60.0)
+    monkeypatch.setattr("tallystick.operations.work_queues._ELSEWHERE_EVERY", 60.0)
     async with asyncio.timeout(20):
         assert (await shop.start()).status == "settled"
         assert await shop.post(started) == done

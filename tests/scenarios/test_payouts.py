@@ -6,9 +6,11 @@ import uuid
 import pytest
 import pytest_asyncio
 
+from tallystick.db.embedded import EmbeddedServer
 from tallystick.operations.payouts import match_waiting
 from tests.conftest import House
 from tests.db.paid_out import Desk, charge, line, open_desk
+from tests.db.test_repayments_at_once import require_the_same_anew
 
 
 @pytest_asyncio.fixture
@@ -343,6 +345,45 @@ async def test_the_bank_statement_clears_what_was_on_its_way(desk: Desk) -> None
     await desk.do("payouts.arrive", id=str(payout.id), entry=back)
     assert await desk.money() == (490, 0, 10)
     assert await desk.balance("providers/bank/USD") == 0
+
+
+async def test_money_is_booked_as_a_customers_where_repayments_look_for_it_or_not_at_all(desk: Desk) -> None:
+    """The account of a customer with a long ref has another code: what is booked on the ref's own would be nobody's."""
+    await desk.owe(500, customer="c" * 210)
+    await desk.owe(500, customer="carl")
+    await desk.record([line("adjustment", 70)])
+    (waiting,) = await desk.unmatched()
+    for code in (f"customers/{'c' * 210}/unallocated/USD", "customers/carl/unallocated/EUR"):
+        refused = await desk.refused("payouts.book", line=waiting.id, account=code)
+        assert refused.code == "payouts.account_unusable", code
+    await desk.do("payouts.book", line=waiting.id, account="customers/carl/unallocated/USD")
+    assert await desk.unallocated("carl") == 70
+
+
+async def test_a_payout_that_was_said_to_be_the_wrong_entry_is_taken_back(desk: Desk, server: EmbeddedServer) -> None:
+    """Of two entries of the same amount the wrong one was named: taken back, both can be named, and nothing is lost on the way."""
+    payout = (await desk.record([charge(await desk.take(500), 500, 10)])).payout
+    fields = {"id": str(payout.id), "reason": "that is another one's"}
+    none = await desk.refused("payouts.undo_arrival", **fields)
+    assert none.code == "payouts.not_on_statement"
+    wrong, right = await desk.enter_statement(490, 490)
+    await desk.do("payouts.arrive", id=str(payout.id), entry=wrong)
+    assert not (await desk.do("payouts.undo_arrival", **fields)).arrived
+    assert await desk.money() == (0, 490, 10)
+    assert await desk.balance("providers/bank/USD") == 0
+    assert [one.matched for one in (await desk.do("bank.entries")).items] == [None, None]
+    assert (await desk.do("payouts.arrive", id=str(payout.id), entry=wrong)).arrived
+    await desk.do("payouts.undo_arrival", **fields)
+    assert (await desk.do("payouts.arrive", id=str(payout.id), entry=right)).arrived
+    assert [one.matched is None for one in (await desk.do("bank.entries")).items] == [True, False]
+    await desk.carry("payouts.status", id=str(payout.id), status="failed")
+    (back,) = await desk.enter_statement(-490)
+    await desk.do("payouts.arrive", id=str(payout.id), entry=back)
+    await desk.do("payouts.undo_arrival", **fields)
+    assert await desk.money() == (490, -490, 10)
+    await desk.do("payouts.arrive", id=str(payout.id), entry=back)
+    assert await desk.money() == (490, 0, 10)
+    await require_the_same_anew(House(desk.operations), server)
 
 
 async def test_disputes_won_and_lost_are_what_the_report_says(desk: Desk) -> None:

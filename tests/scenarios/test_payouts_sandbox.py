@@ -1,7 +1,9 @@
 """Payouts of a real sandbox: whatever it pays out, and however it reports it, book and provider agree on what it holds."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,24 +11,29 @@ import pytest
 import pytest_asyncio
 
 from tallystick.clock import SystemClock
+from tallystick.db.embedded import EmbeddedServer
 from tallystick.operations.carry_disputes import carry_disputes
 from tallystick.operations.carry_payments import carry_payments
 from tallystick.operations.carry_refunds import carry_refunds
 from tallystick.operations.run import Operations
 from tallystick.operations.work_payouts import ask_for_lists, carry_payouts
-from tallystick.operations.work_queues import QueueWorker
+from tallystick.operations.work_queues import QueueWorker, take_over
 from tallystick.payments import wake
 from tallystick.payments.disputes.queue import dispute_jobs
 from tallystick.payments.providers.protocol import ProviderPayout
 from tallystick.payments.providers.registry import Providers
 from tallystick.payments.providers.sandbox.balance import fee_of
+from tallystick.payments.providers.sandbox.change import Call
 from tallystick.payments.providers.sandbox.client import SandboxProvider
 from tallystick.payments.providers.sandbox.control import SandboxControl
+from tallystick.payments.providers.sandbox.faults import Fault
 from tallystick.payments.providers.sandbox.spoil import Flaw
 from tallystick.queues.enqueue import enqueue
 from tests.conftest import House
 from tests.db.paid_out import NOW, Desk
-from tests.scenarios.paying import Till, open_till
+from tests.db.test_repayments_at_once import require_the_same_anew
+from tests.scenarios.giving_back import open_counter
+from tests.scenarios.paying import LOST_ANSWERS, Till, open_till
 
 _PATIENCE = 20.0
 
@@ -219,3 +226,73 @@ async def test_a_dispute_that_nobody_told_of_is_heard_of_from_the_report(shop: S
     assert [one.status for one in (await shop.do("disputes.list")).items] == ["open"]
     await shop.look(payout)
     assert await shop.unmatched() == []
+
+
+async def test_lost_answers_about_payouts_are_asked_for_again(house: House, till: Till) -> None:
+    """However the answers to the list and to the report are lost, and however often, the payout is recorded once, and whole."""
+    async with open_counter(house, till) as counter:
+        await counter.pay()
+        paid = await counter.shop.control.pay_out("USD")
+        await counter.shop.control.order(
+            Fault(call, kind) for call in (Call.LIST_PAYOUTS, Call.READ_PAYOUT) for kind in LOST_ANSWERS
+        )
+        await counter.shop.do("payouts.read")
+        for _ in range(2 * len(LOST_ANSWERS) + 2):
+            await counter.shop.wait_and_work()
+        (payout,) = (await counter.shop.do("payouts.list")).items
+        assert (payout.provider_id, payout.amount, payout.lines, payout.unmatched) == (paid.id, paid.amount, 1, 0)
+        assert await counter.balance("payouts/sandbox/USD") == -paid.amount
+
+
+async def test_a_kill_in_the_middle_of_a_long_report_changes_nothing(
+    shop: Shop, till: Till, database_url: str, server: EmbeddedServer
+) -> None:
+    """The process that records a report part by part is killed on the way: it is there once, whole, and adds up."""
+    shop.worker.handlers = {wake.QUEUE: carry_payments}
+    await shop.sell(90_000)
+    await asyncio.gather(*(shop.sandbox.charge_fee(nth, "USD", f"fee {nth}") for nth in range(1, _FEES + 1)))
+    paid = await shop.sandbox.pay_out("USD")
+    await shop.do("payouts.read")
+    kept = 0
+    for share in (2, 1):
+        async with _reading(database_url, till) as process:
+            async with asyncio.timeout(_PATIENCE):
+                while kept < (_FEES + 1) // share:
+                    await asyncio.sleep(0.005)
+                    kept = await shop.operations.pool.fetchval("SELECT count(*) FROM payout_line")
+                if share == 1:
+                    await _until_settled(shop, f"sandbox/{paid.id}")
+            assert kept <= _FEES or share == 1
+            process.kill()
+        await take_over(shop.operations)
+    (payout,) = (await shop.do("payouts.list")).items
+    fees = sum(range(1, _FEES + 1))
+    assert (payout.lines, payout.unmatched, payout.amount) == (_FEES + 1, 0, paid.amount)
+    assert payout.fees == fees + fee_of(90_000)
+    assert await shop.money() == (0, paid.amount, payout.fees)
+    assert (kept, await shop.owed()) == (_FEES + 1, 0)
+    await require_the_same_anew(House(shop.operations), server)
+
+
+_FEES = 100
+
+
+@asynccontextmanager
+async def _reading(database_url: str, till: Till) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Give a process that reads payouts, and is killed in the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.scenarios.payouts_process", database_url, till.process.url, till.secret, "5",
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _until_settled(shop: Shop, key: str) -> None:
+    """Wait until another process has done a job of payouts."""
+    while await shop.operations.pool.fetchval("SELECT count(*) FROM job WHERE key = $1", key):  # noqa: ASYNC110 - it is another process that does it
+        await asyncio.sleep(0.02)

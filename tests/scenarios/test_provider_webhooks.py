@@ -10,7 +10,6 @@ from typing import Any, cast
 import asyncpg
 import httpx
 import msgspec
-import pytest
 import pytest_asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,7 +29,7 @@ from tests.conformance.conftest import listening
 from tests.conftest import House
 from tests.db.test_repayments_at_once import require_the_same_anew
 from tests.scenarios.giving_back import Counter, open_counter
-from tests.scenarios.paying import Till, open_till
+from tests.scenarios.paying import Till
 
 PATH = "/v1/books/main/providers/sandbox/webhook"
 
@@ -102,13 +101,6 @@ def event(**changed: object) -> bytes:
         "occurred_at": "2015-06-02T10:00:00Z",
     }
     return msgspec.json.encode(told | changed)
-
-
-@pytest_asyncio.fixture(scope="module")
-async def till(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Till]:
-    """Start one sandbox for all shops of this file."""
-    async with open_till(tmp_path_factory.mktemp("till")) as opened:
-        yield opened
 
 
 @pytest_asyncio.fixture

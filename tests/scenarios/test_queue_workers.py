@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import os
 import signal
 import subprocess
 import sys
@@ -339,6 +340,27 @@ async def test_who_waits_for_another_process_learns_of_it_too(house: House) -> N
     async with working(house, doing):
         assert await waits
     assert doing.done == ["a"]
+
+
+async def test_a_store_that_does_not_answer_keeps_nobody_waiting_for_ever(
+    house: House, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the connection hangs over which it is looked what other processes did, it is looked over another."""
+    monkeypatch.setattr(work_queues, "_PATIENCE", 0.3)
+    idle = QueueWorker(house.operations, {})
+    asking = "FROM pg_locks JOIN pg_class ON pg_class.oid = relation WHERE relname = 'job' AND NOT granted"
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
+        waits = asyncio.create_task(idle.settled("main", "payments", "a", SECONDS))
+        await until(lambda: is_so(house, f"SELECT count(*) = 1 {asking}"))
+        hung = await owner.fetchval(f"SELECT pid {asking}")
+        os.kill(hung, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        assert await waits
+        assert time.monotonic() - began < SECONDS / 3
+    finally:
+        os.kill(hung, signal.SIGCONT)
 
 
 async def test_a_worker_that_ends_gives_back_what_it_had(house: House) -> None:

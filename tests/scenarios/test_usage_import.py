@@ -1,17 +1,21 @@
 """Importing usage files: exactly once, whatever is sent again, cut off, grown or killed."""
 
 import asyncio
+import datetime as dt
 import gzip
 import sys
 from decimal import Decimal
 from pathlib import Path
 
 import asyncpg
+import pyarrow as pa
 import pytest
 import pytest_asyncio
+from pyarrow import parquet
 
-from tallystick.errors import TallystickError
-from tallystick.operations.import_usage import ImportReport, import_usage
+from tallystick.cli.usage_import import answer_file
+from tallystick.errors import InvalidInput, TallystickError
+from tallystick.operations.import_usage import ImportReport, LineAnswer, import_usage
 from tallystick.security.model import OPERATOR
 from tallystick.usage.accept import Status
 from tallystick.usage.billable import BillableRule, compile_rule, judge
@@ -21,6 +25,7 @@ from tests.conftest import DATA, House
 from tests.usage_rows import rows_of
 
 LOG = DATA / "apache_logs"
+AT = dt.datetime(2015, 5, 17, 10, 5, 3, tzinfo=dt.UTC)
 IMPORT = """
 import asyncio, sys
 from tallystick.clock import SystemClock
@@ -269,3 +274,50 @@ async def test_the_source_of_an_import_is_held_to_its_rules(house: House, tmp_pa
     with pytest.raises(TallystickError) as refused:
         await import_usage(house.operations, OPERATOR, "main", path, source=source)
     assert (refused.value.code, refused.value.field) == ("invalid_input", "source")
+
+
+async def test_every_line_that_was_not_accepted_is_answered_by_its_number(house: House, tmp_path: Path) -> None:
+    """Whatever stands before it: a header, blank lines, lines that are none, or rows of a table."""
+    path = tmp_path / "usage.csv"
+    path.write_text(
+        "id,customer,at,status\n\n"
+        "a,ada,2015-05-17T10:05:03Z,200\nb,ada,May,200\n\na,ada,2015-05-17T10:05:03Z,200\n"
+        "c,ada,2015-05-17T10:05:03Z,404\nd,,2015-05-17T10:05:03Z,200\na,eve,2015-05-17T10:05:03Z,200\ne,ada"
+    )
+    answers: list[LineAnswer] = []
+    report = await import_usage(house.operations, OPERATOR, "main", path, told=answers.extend)
+    assert [(one.line, one.status, one.id) for one in answers] == [
+        (4, "invalid", None), (6, "known", "a"), (7, "not_billable", "c"), (8, "invalid", None), (9, "conflict", "a"),
+        (10, "unfinished", None),
+    ]  # fmt: skip
+    assert (answers[2].reason, answers[3].reason) == (
+        "status_not_billable", "customer must have from 1 to 255 characters",
+    )  # fmt: skip
+    assert len(answers) + report.accepted + report.skipped == report.lines + 1
+
+    at = pa.array([AT] * 4, pa.timestamp("us", "UTC"))
+    parquet.write_table(
+        pa.table({"id": ["f", "", "a", "g"], "customer": ["ada", "ada", "eve", "ada"], "at": at}), tmp_path / "table"
+    )
+    answers.clear()
+    await import_usage(house.operations, OPERATOR, "main", tmp_path / "table", told=answers.extend)
+    assert [(one.line, one.status) for one in answers] == [(2, "invalid"), (3, "conflict")]
+
+
+def test_answers_are_written_a_line_each_or_the_file_is_refused(tmp_path: Path) -> None:
+    """What stood in the file before is gone; where there can be none, it is said before anything is imported."""
+    path = tmp_path / "answers"
+    path.write_text("old")
+    with answer_file(path, tmp_path / "usage.csv") as tell:
+        assert tell is not None
+        tell([LineAnswer(2, Status.KNOWN, "a"), LineAnswer(3, Status.INVALID, reason="at is missing")])
+        tell([LineAnswer(4, "unfinished")])
+    assert path.read_text().splitlines() == [
+        '{"line":2,"status":"known","id":"a"}',
+        '{"line":3,"status":"invalid","reason":"at is missing"}',
+        '{"line":4,"status":"unfinished"}',
+    ]
+    for wrong in (tmp_path / "none" / "answers", path):
+        with pytest.raises(InvalidInput), answer_file(wrong, path):
+            pass
+    assert path.read_text(), "the file that is read was not emptied"

@@ -163,6 +163,9 @@ def percentage(price: Price, asked: Asked) -> list[Fraction]:
         number(price, "minimum_per_transaction")
         or price.get("maximum_per_transaction") is not None
         or (price.get("free_transactions_cover") == "all" and number(price, "free_transactions"))
+        or (
+            price.get("free_amount_covers") == "all" and number(price, "free_amount") * number(price, "per_transaction")
+        )
     )
     if by_itself:
         return transactions(price, asked)
@@ -186,8 +189,10 @@ def transactions(price: Price, asked: Asked) -> list[Fraction]:
         used = min(left, amount)
         left -= used
         percent = (amount - used) * number(price, "percent") / 100
-        part = NOTHING if place < free else number(price, "per_transaction")
-        has_minimum = place >= free and not (used and used == amount)
+        inside = bool(used) and used == amount
+        pays_none = place < free or (inside and price.get("free_amount_covers") == "all")
+        part = NOTHING if pays_none else number(price, "per_transaction")
+        has_minimum = place >= free and not inside
         if has_minimum and percent + part < least:
             raised += least
         elif most is not None and percent + part > Fraction(most):

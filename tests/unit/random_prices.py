@@ -82,6 +82,7 @@ def by_transaction(draw: st.DrawFn) -> Drawn:
         "per_transaction": draw(decimals(2, 3)),
         "free_transactions": draw(st.integers(0, 3).map(str)),
         "free_transactions_cover": draw(st.sampled_from(["fixed", "all"])),
+        "free_amount_covers": draw(st.sampled_from(["percent", "all"])),
     }
     least = draw(st.none() | decimals(2, 3))
     most = draw(st.none() | decimals(6, 3))
@@ -127,7 +128,7 @@ def prices(draw: st.DrawFn, models: list[str] | None = None) -> Drawn:
 def asked(draw: st.DrawFn, *, whole: bool = False) -> Asked:
     """Draw what is rated: a few transactions and their sum, or a quantity in as many events."""
     share = Fraction(1) if whole else draw(shares)
-    amounts = draw(st.lists(decimals(200, 2).map(Decimal), max_size=5))
+    amounts = draw(st.just([]) | st.lists(decimals(200, 2).map(Decimal), max_size=5))
     return Asked(sum(amounts, Decimal(0)), len(amounts), amounts, share)
 
 

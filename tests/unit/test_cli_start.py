@@ -63,6 +63,19 @@ def test_a_command_that_talks_to_the_store_loads_no_door_and_no_file_format() ->
     assert not found & (DOORS | OF_FILES | OF_FEW)
 
 
+def test_a_command_loads_no_drawn_tracebacks_and_no_table_of_currencies() -> None:
+    """What writes the log would load the first, which takes longer than it does, and the log draws none."""
+    found = loaded_by(
+        "import contextlib, os, sys\n"
+        "from tallystick.cli.app import main\n"
+        "os.environ['TALLYSTICK_POSTGRES_URL'] = 'postgresql://u:p/q@h/x'  # refused once all is loaded\n"
+        "sys.argv = ['tallystick', 'key', 'list']\n"
+        "with contextlib.suppress(SystemExit): main()"
+    )
+    assert found >= OF_THE_STORE
+    assert not found & {"attr", "pygments", "iso4217"}
+
+
 @pytest.mark.parametrize(
     "one", [one for group in (Commands, LogCommands, UsageCommands) for one in group.listed], ids=lambda one: one.place
 )

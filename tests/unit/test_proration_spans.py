@@ -2,11 +2,14 @@
 
 import datetime as dt
 import uuid
+from decimal import localcontext
 from fractions import Fraction
 from itertools import islice, pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +77,36 @@ def test_parts_at_one_price_add_back_to_the_whole(
     assert sum(line.amount for line in found) == amount
 
 
+def test_what_is_for_each_of_a_quantity_says_what_is_taken_off() -> None:
+    """A discount and a minimum are of all seats together, and the sentence comes out."""
+    cycle, one = month_of("UTC")
+    plan = version(0, "day")
+    price = {"model": "flat", "amount": "10", "discounts": [{"amount": "2"}]}
+    seats = msgspec.structs.replace(plan.phases[0].charges[0], price=price)
+    plan = PlanVersion(
+        plan.plan, plan.effective_at, plan.content, [msgspec.structs.replace(plan.phases[0], charges=[seats])]
+    )
+    (line,) = lines_of(spans_of(cycle, [], [3]), plan, one)
+    assert line.amount == 2800
+    assert line.explanation == "3 \N{MULTIPLICATION SIGN} 10 USD: flat fee of 30 USD, less 2 USD = 28.00 USD"
+
+
+def test_what_is_for_each_of_a_quantity_is_exact_to_the_last_digit() -> None:
+    """A billion times a hair over half a cent is rounded once, and nothing depends on the caller's decimal context."""
+    cycle, one = month_of("UTC")
+    plan = version(0, "day")
+    each = msgspec.structs.replace(
+        plan.phases[0].charges[0], price={"model": "flat", "amount": "0.0050000000000000001"}
+    )
+    plan = PlanVersion(
+        plan.plan, plan.effective_at, plan.content, [msgspec.structs.replace(plan.phases[0], charges=[each])]
+    )
+    for quantity, amount in ((1, 1), (1_000_000_001, 500_000_001)):
+        with localcontext(prec=5):
+            (line,) = lines_of(spans_of(cycle, [], [quantity]), plan, one)
+        assert line.amount == amount
+
+
 @tried
 @given(cents, units, zones, cuts)
 def test_parts_of_one_quantity_add_back_too(amount: int, unit: ProrationUnit, zone: str, minutes: list[int]) -> None:
@@ -111,6 +144,28 @@ def test_shares_of_a_period_are_one_together(unit: ProrationUnit, zone: str, min
     for one in islice(cycle.tile(START), 12):
         instants = [one.period.start_at + dt.timedelta(minutes=minute) for minute in minutes]
         assert sum(share_of(part, one, unit, zone) for part in one.period.cut(instants)) == 1
+
+
+@pytest.mark.parametrize(
+    ("zone", "days", "of"), [("America/New_York", 14, 29), ("UTC", 15, 29), ("Pacific/Auckland", 15, 29)]
+)
+def test_days_are_those_of_the_zone(zone: str, days: int, of: int) -> None:
+    """At three in the morning of 15 February in London it is still the 14th in New York, and the 15th all over Auckland."""
+    here = ZoneInfo(zone)
+    start, end = (dt.datetime(2024, *day, tzinfo=here).astimezone(dt.UTC) for day in ((1, 31), (2, 29)))
+    one = BillingPeriod(Period(start, end), Period(start, end))
+    part = Period(start, dt.datetime(2024, 2, 15, 3, tzinfo=dt.UTC))
+    assert share_of(part, one, "day", zone) == Fraction(days, of)
+
+
+def test_a_day_of_23_hours_is_a_day_by_the_day_and_less_by_the_second() -> None:
+    """March in New York has 31 days and is an hour short of them."""
+    here = ZoneInfo("America/New_York")
+    ends = [dt.datetime(2024, *day, tzinfo=here).astimezone(dt.UTC) for day in ((3, 1), (3, 11), (4, 1))]
+    one = BillingPeriod(Period(ends[0], ends[2]), Period(ends[0], ends[2]))
+    part = Period(ends[0], ends[1])
+    assert share_of(part, one, "day", "America/New_York") == Fraction(10, 31)
+    assert share_of(part, one, "second", "America/New_York") == Fraction(239, 743)
 
 
 def billed(lines: list[Wanted], invoice: int) -> list[Billed]:

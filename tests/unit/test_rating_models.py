@@ -8,8 +8,10 @@ import pytest
 
 from tallystick.money import Asset, currency
 from tallystick.rating.model import Line
-from tallystick.rating.rate import rate
+from tallystick.rating.prorate import prorate
+from tallystick.rating.rate import needs, rate
 from tallystick.rating.read_price import read_price
+from tallystick.rating.split_line import split_line
 
 USD, JPY, CREDITS = currency("USD"), currency("JPY"), Asset("CREDIT", 6)
 
@@ -306,6 +308,13 @@ def test_a_limit_of_half_a_minor_unit_cuts_every_amount_to_the_same(quantity: in
     assert rate(read_price(price), Decimal(quantity), JPY, "s").amount == 0
 
 
+@pytest.mark.parametrize("quantity", [0, 1, 2])
+def test_a_limit_of_half_a_minor_unit_lifts_every_amount_to_the_same(quantity: int) -> None:
+    """A minimum of 1.5 yen is 2, from wherever it is reached."""
+    price = {"model": "per_unit", "rate": "1", "round_each": "detail", "minimum_spend": "1.5"}
+    assert rate(read_price(price), Decimal(quantity), JPY, "s").amount == 2
+
+
 def test_an_asset_of_the_operators_own_keeps_its_digits() -> None:
     """A credit with six decimals is charged to the sixth."""
     line = rate(read_price({"model": "per_unit", "rate": "0.0000015"}), Decimal(3), CREDITS, "tokens")
@@ -330,6 +339,21 @@ def test_a_converted_line_keeps_what_was_metered_beside_what_was_priced() -> Non
     line = rate(read_price(MEGABYTES), Decimal(2746963047), USD, "bytes")
     assert (line.quantity, line.unit) == ("2746963047", "bytes")
     assert (line.priced_quantity, line.priced_unit) == ("2746.963047", "MB")
+
+
+def test_details_are_told_in_minor_units_too() -> None:
+    """Seven thirds of a cent are two cents, which go to the full ones; each rounded apart is what it was rounded to."""
+    tiers = [{"up_to": str(end), "rate": "0.01"} for end in (1, 2)]
+    price = {
+        "model": "graduated",
+        "unit": {"per": "3", "name": "trios"},
+        "tiers": [*tiers, {"up_to": None, "rate": "0.01"}],
+    }
+    line = rate(read_price(price), Decimal(7), USD, "requests")
+    assert (line.amount, split_line(line, USD)) == (2, [1, 1, 0])
+    assert split_line(usd(EACH, "2"), USD) == [1, 1]
+    assert split_line(usd(DISCOUNTS, "12"), USD) == [0, 100, -10, -90]
+    assert split_line(usd(PER_UNIT, "0"), USD) == []
 
 
 def test_a_package_detail_names_its_size() -> None:
@@ -358,6 +382,9 @@ BY_TRANSACTION = {
     "minimum_per_transaction": "0.50",
     "maximum_per_transaction": "3",
 }
+
+
+LIMITS = {"minimum_per_transaction": "0.5", "maximum_per_transaction": "1.362"}
 
 
 def by_transaction(changed: dict[str, str], *amounts: str, share: Fraction = Fraction(1)) -> Line:
@@ -423,6 +450,95 @@ def test_a_share_prorates_what_is_fixed_for_a_period_and_nothing_else() -> None:
         ("maximum_spend", "-1", "7.95", "-7.95", "20"),
     ]
     assert (line.amount, line.share, line.free_units) == (2000, "10/31", "10")
+
+
+def test_more_free_transactions_than_there_were_give_nothing_back() -> None:
+    """Of two transactions three may be free; the third pays no other one's fixed part."""
+    price = read_price({"model": "percentage", "percent": "1", "per_transaction": "0.1", "free_transactions": "3"})
+    assert rate(price, Decimal(200), USD, "USD", events=2).amount == 200
+
+
+def test_a_transaction_of_nothing_pays_the_minimum() -> None:
+    """It is not inside a free amount, since it takes nothing of it."""
+    assert by_transaction({"free_transactions": "0", "free_amount": "10"}, "0").amount == 50
+
+
+@pytest.mark.parametrize(
+    ("amount", "parts"),
+    [
+        ("6.89", ["transaction_minimum"]),
+        ("6.90", ["percent", "transaction_fee"]),
+        ("93.10", ["percent", "transaction_fee"]),
+        ("93.11", ["transaction_maximum"]),
+    ],
+)
+def test_exactly_the_minimum_or_the_maximum_is_no_raising_and_no_cutting(amount: str, parts: list[str]) -> None:
+    """A transaction that asks for just as much pays its rate, and the line says so."""
+    line = by_transaction({"percent": "1", "per_transaction": "0.431", "free_transactions": "0"} | LIMITS, amount)
+    assert [detail.part for detail in line.details] == parts
+
+
+def test_transactions_are_converted_each_by_itself_before_they_are_judged() -> None:
+    """Of cents rounded up to dollars: 1.01 is 2, and 50.00 asks for more than the maximum."""
+    unit = {"per": "100", "name": "USD", "rounding": "up"}
+    price = {"model": "percentage", "percent": "10", "maximum_per_transaction": "3", "unit": unit}
+    line = rate(read_price(price), Decimal(5202), USD, "cents", transactions=[Decimal(n) for n in (101, 101, 5000)])
+    assert (line.amount, line.priced_quantity) == (20 + 20 + 300, "54")
+
+
+def test_a_free_amount_can_cover_the_fixed_part_too() -> None:
+    """Of what lies wholly inside it; who crosses its end pays all of the fixed part, and the rate for the rest."""
+    changed = {"free_transactions": "0", "free_amount": "10", "free_amount_covers": "all"}
+    line = by_transaction(changed, "4", "6", "1")
+    assert (line.amount, line.free_units) == (50, "10")
+    assert [(detail.part, detail.quantity) for detail in line.details] == [
+        ("free_transactions", "2"),
+        ("transaction_minimum", "1"),
+    ]
+    assert by_transaction(changed, "4", "7").amount == 50  # 2.9% of 1 and 0.30 are raised to the minimum
+    assert by_transaction(changed, "4", "27").amount == 91  # 2.9% of 21 and 0.30 are 0.909
+    price = {"model": "percentage", "percent": "1", "per_transaction": "1", "free_amount": "5"}
+    assert needs(read_price(price)) == "events"
+    assert needs(read_price(price | {"free_amount_covers": "all"})) == "transactions"
+
+
+def test_what_is_free_and_what_is_discounted_of_transactions_is_told_apart() -> None:
+    """The free amount is used up first, then the discount by units; and no more of either than there is."""
+    changed = {"free_transactions": "0", "free_amount": "10"}
+    price = read_price(BY_TRANSACTION | changed | {"discounts": [{"units": "5"}]})
+    line = rate(price, Decimal(52), USD, "USD", transactions=[Decimal(12), Decimal(40)])
+    discounted = [detail.quantity for detail in line.details if detail.part == "discount_units"]
+    assert (line.free_units, discounted, line.amount) == ("10", ["5"], 30 + 30 + 107)
+
+
+def test_fractions_of_packages_are_of_what_is_not_free_in_a_share() -> None:
+    """Half a period has half of the free units: 10 of 13 are left, which is 10/3 of a package."""
+    price = read_price({"model": "package", "size": "3", "rate": "3", "package_rounding": "exact", "free_units": "6"})
+    line = rate(price, Decimal(13), USD, "messages", share=Fraction(1, 2))
+    assert (line.amount, line.free_units, line.details[0].quantity) == (1000, "3", "10/3")
+
+
+@pytest.mark.parametrize("model", ["graduated", "volume"])
+def test_the_fee_of_the_first_tier_is_prorated_also_where_nothing_was_used(model: str) -> None:
+    """Ten days of 31 are 10/31 of it."""
+    price = {"model": model, "charge_first_tier_at_zero": True, "tiers": [{"up_to": None, "rate": "1", "flat": "31"}]}
+    assert rate(read_price(price), Decimal(0), USD, "requests", share=Fraction(10, 31)).amount == 1000
+
+
+@pytest.mark.parametrize(
+    ("amount", "shares", "parts"),
+    [
+        (100, ["1/3", "1/3", "1/3"], [34, 33, 33]),
+        (10, ["7/50", "4/25", "7/10"], [1, 2, 7]),
+        (10, ["1/4", "3/4"], [3, 7]),
+        (-10, ["1/4", "3/4"], [-3, -7]),
+    ],
+)
+def test_what_is_left_over_goes_to_the_largest_remainder_the_earliest_first(
+    amount: int, shares: list[str], parts: list[int]
+) -> None:
+    """Of an amount that is divided, no unit is given by chance."""
+    assert prorate(amount, [Fraction(share) for share in shares]) == parts
 
 
 def test_begun_free_transactions_are_granted_whole() -> None:

@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from tallystick.rating.model import Line
 from tallystick.rating.prorate import prorate
 from tallystick.rating.rate import needs, rate
 from tallystick.rating.read_price import price_to_builtins, read_price
+from tallystick.rating.split_line import split_line
 from tests.unit.fraction_rater import Asked, rate_in_fractions, round_to
 from tests.unit.random_prices import MODELS, asked, plain_prices, prices, quantities
 
@@ -41,10 +43,12 @@ def sum_of_details(line: Line) -> Fraction:
     return sum((Fraction(detail.amount) for detail in line.details), Fraction(0))
 
 
-@settings(tried, max_examples=200)
-@given(prices(), asked())
-def test_a_second_rater_agrees_to_the_last_digit(price: dict[str, Any], about: Asked) -> None:
+@pytest.mark.parametrize("model", MODELS)
+@settings(tried, max_examples=50)
+@given(st.data())
+def test_a_second_rater_agrees_to_the_last_digit(model: str, data: st.DataObject) -> None:
     """A rater in fractions, written from the documentation, finds the same exact details and the same amount."""
+    price, about = data.draw(prices([model])), data.draw(asked())
     line = rated(price, about)
     exact, amount = rate_in_fractions(price, about, COIN.exponent)
     assert sum_of_details(line) == exact
@@ -88,6 +92,18 @@ def test_rounded_details_add_up_to_the_amount(price: dict[str, Any], about: Aske
         assert line.amount == sum(detail.rounded or 0 for detail in line.details)
     else:
         assert all(detail.rounded is None for detail in line.details)
+
+
+@tried
+@given(prices(), asked())
+def test_details_in_minor_units_add_up_to_the_amount(price: dict[str, Any], about: Asked) -> None:
+    """However a line is rounded, each detail is less than a unit off, and all of them are the amount."""
+    line = rated(price, about)
+    parts = split_line(line, COIN)
+    assert sum(parts) == line.amount
+    if price.get("round_each") != "detail":
+        exact = [Fraction(detail.amount) * 1000 for detail in line.details]
+        assert all(abs(part - amount) < 1 or part == amount for part, amount in zip(parts, exact, strict=True))
 
 
 @tried

@@ -80,6 +80,7 @@ BAD_PRICES = """
     percent          | must be a plain decimal number  | {"model": "percentage", "percent": "2.9%"}
     per_transaction  | must not be negative            | {"model": "percentage", "percent": "1", "per_transaction": "-0.3"}
     free_transactions | must be a whole number         | {"model": "percentage", "percent": "1", "free_transactions": "1.5"}
+    free_amount_covers | must be one of                | {"model": "percentage", "percent": "1", "free_amount_covers": "fixed"}
     free_units       | is not a field of this price    | {"model": "percentage", "percent": "1", "free_units": "1"}
     maximum_per_transaction | must not be less than minimum_per_transaction, which is 2 | {"model": "percentage", "percent": "1", "minimum_per_transaction": "2", "maximum_per_transaction": "1.99"}
     markup_percent   | must not be negative            | {"model": "dynamic", "markup_percent": "-5"}
@@ -145,6 +146,12 @@ def test_a_price_made_in_code_is_held_to_the_same_rules() -> None:
         PerUnit(rate=Decimal("NaN"))
     with pytest.raises(InvalidPrice):
         Volume(tiers=(Tier(up_to=Decimal(5), rate=Decimal(1)),))
+
+
+def test_all_of_a_price_can_be_discounted() -> None:
+    """A hundred percent is a discount, and leaves nothing to ask for."""
+    price = read_price({"model": "flat", "amount": "3", "discounts": [{"percent": "100"}]})
+    assert rate(price, Decimal(1), USD, "periods").amount == 0
 
 
 def test_a_hundred_tiers_are_the_most() -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import os
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -297,6 +298,13 @@ def test_files_that_are_no_usage_are_refused_by_name(path: Path, content: bytes,
     assert str(path.name) in str(caught.value)
 
 
+def test_a_nul_costs_its_line_alone_where_the_format_is_named(path: Path) -> None:
+    """Wherever it stands: text is what the caller says it is."""
+    chunks = read(path, JSON + "\n" + JSON.replace("acme", "a\0me") + "\n" + JSON + "\n", format="json-lines")
+    assert len(events(chunks)) == 2
+    assert reasons(chunks) == {2: "the line has a NUL byte"}
+
+
 def test_what_cannot_be_opened_is_refused(path: Path, tmp_path: Path) -> None:
     """A missing file, a directory and a pipe are unreadable, and none of them is waited for."""
     os.mkfifo(tmp_path / "pipe")
@@ -398,18 +406,23 @@ def test_a_mapping_that_does_not_fit_is_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "reason"),
     [
-        (":7", ":7.5", "quantities[...] must be an integer, or a decimal in a string"),
+        (":7", ":7.5", "quantities.bytes must be an integer, or a decimal in a string"),
+        (":7", ":1e400", "quantities.bytes must be an integer, or a decimal in a string"),
+        ("{", '{"customer":"eve",', "customer stands there twice"),
+        (":7", ':7,"bytes":8', "quantities.bytes stands there twice"),
+        ("17T", "32T", "at must be a time of the calendar and the clock"),
         (":7", ":7.0", "must be an integer"),
         (":7", ":1e3", "must be an integer"),
-        (":7", ":NaN", "not JSON"),
+        (":7", ":NaN", "quantities.bytes must be a number"),
         (":7", ":-7", "quantities.bytes must not be negative"),
         (":7", ":" + "9" * 31, "at most 30 digits"),
         (":7", ":true", "must be"),
+        (":7}", ':7,"z":true},"status":"x"', "quantities.z must be"),
         (":7", ':"0.5e3"', "without an exponent"),
         ('"bytes"', '"by tes"', "must be named"),
         ('"acme"', '""', "customer must have"),
         ('"acme"', '"a\\u0000b"', "customer must not contain a NUL"),
-        ('"acme"', '"\\ud800"', "not JSON"),
+        ('"acme"', '"\\ud800"', "customer has half of a surrogate pair"),
         ('"acme"', f'"{"x" * 256}"', "customer must have"),
         ("T12", "x12", "at "),
         ("+02:00", "", "at must name its time zone"),
@@ -424,6 +437,17 @@ def test_json_lines_that_are_wrong_say_why(path: Path, before: str, after: str, 
     chunks = read(path, JSON + "\n" + JSON.replace(before, after, 1) + "\n" + JSON + "\n", format="json-lines")
     assert len(events(chunks)) == 2
     assert reason in reasons(chunks)[2]
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"), [('"z":true', "quantities.z must be"), ('"n0":0', "quantities.n0 stands there twice")]
+)
+def test_a_line_of_many_names_stops_nobody(path: Path, last: str, reason: str) -> None:
+    """However many there are, each is looked at a few times, and the one at fault is named."""
+    many = ",".join(f'"n{number}":0' for number in range(50_000))
+    began = time.process_time()
+    assert reason in reasons(read(path, JSON.replace('"bytes":7', f"{many},{last}"), format="json-lines"))[1]
+    assert time.process_time() - began < 10
 
 
 def test_a_dimension_may_be_called_as_the_instant_is(path: Path) -> None:

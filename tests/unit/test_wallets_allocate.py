@@ -79,3 +79,35 @@ def test_what_one_line_takes_is_gone_for_the_next() -> None:
     wallets = Wallets({CUSTOMER: own}, calls())
     covered = [wallets.cover(CUSTOMER, "api", charge, "requests", Decimal(3)).quantity for charge in "abc"]
     assert covered == [3, 2, 0]
+
+
+def granted(nth: int, left: int, **only: frozenset[str]) -> GrantLeft:
+    """Make up a grant that may be spent on nothing else."""
+    bounds = (only.get("products"), only.get("charges"), only.get("meters"))
+    return GrantLeft(uuid.UUID(int=nth), CUSTOMER, ASSET, nth, left, *bounds)
+
+
+def test_what_one_invoice_takes_is_gone_for_the_next() -> None:
+    """The invoices of a customer are paid one after the other, and the last gets what is left."""
+    own = [granted(1, 5)]
+    wallets = Wallets({CUSTOMER: own})
+    assert [sum(draw.amount for draw in wallets.pay(own, 3, {})) for _ in range(3)] == [3, 2, 0]
+
+
+def test_what_was_paid_of_several_charges_is_paid_of_the_first_first() -> None:
+    """Five for a and b pay all three of a and two of b: the other two of b are left for who pays b alone."""
+    own = [granted(1, 5, charges=frozenset("ab")), granted(2, 9, charges=frozenset("b"))]
+    draws = Wallets({CUSTOMER: own}).pay(own, 100, {"a": 3, "b": 4})
+    assert [draw.amount for draw in draws] == [5, 2]
+
+
+def test_units_cover_only_what_they_are_for() -> None:
+    """Another product, charge or meter is covered by those that are bound to nothing."""
+    bound = [
+        granted(1, 1, products=frozenset({"other"})),
+        granted(2, 1, charges=frozenset({"other"})),
+        granted(3, 1, meters=frozenset({"other"})),
+        granted(4, 1),
+    ]
+    covered = Wallets({CUSTOMER: bound}, calls()).cover(CUSTOMER, "api", "a", "requests", Decimal(9))
+    assert [draw.grant.account_id for draw in covered.draws] == [4]

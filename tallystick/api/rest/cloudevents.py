@@ -203,7 +203,7 @@ def _refuse(item: RecordedItem) -> None:
     if item.status is Status.INVALID:
         raise InvalidEvent(field_, item.reason or "")
     if item.status is Status.CONFLICT:
-        raise EventConflict(field=field_, place=field_, rule=item.reason)
+        raise EventConflict(field=field_ or None, place=field_ or "it", rule=item.reason)
 
 
 def _items(body: bytes, events: EventColumns, answer: RecordOutput) -> list[EventItem]:

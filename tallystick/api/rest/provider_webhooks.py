@@ -26,7 +26,7 @@ from tallystick.payments.providers.protocol import Provider
 from tallystick.payments.providers.registry import Providers
 
 PROVIDER_WEBHOOK = re.compile(
-    r"/v1/books/(?P<book>[a-z][a-z0-9-]{0,62})/providers/(?P<provider>[a-z][a-z0-9_-]{0,31})/webhook", re.ASCII
+    r"/v1/books/(?P<book>[a-z][a-z0-9-]{0,62})/providers/(?P<provider>[a-z][a-z0-9_]{0,31})/webhook", re.ASCII
 )
 MOST_BYTES = 1024 * 1024
 """No event of a provider is near it."""

@@ -6,8 +6,12 @@ from tallystick.catalog.plans.model import MAXIMUM, MINIMUM, Phase, PhaseLength,
 from tallystick.errors import Kind, TallystickError
 from tallystick.periods import iana_zones
 from tallystick.rating.check_number import InvalidPrice
+from tallystick.rating.exact import digits_written_out
 from tallystick.rating.model import Flat
 from tallystick.rating.read_price import read_price
+
+MAX_EACH_DIGITS = 20
+"""How many digits an amount may have that is for each of a quantity, which has up to 10: a price has up to 30."""
 
 
 class InvalidPlan(TallystickError):
@@ -35,9 +39,9 @@ def check_plan(content: PlanContent) -> None:
         check_phase(phase, f"phases[{place}]")
 
 
-def check_phase(phase: Phase, field: str) -> None:
+def check_phase(phase: Phase, field: str, taken_over: int = 0) -> None:
     """
-    Refuse charges that are none, or two of one code.
+    Refuse charges that are none, or two of one code; so many of the first are *taken_over* and not the caller's.
 
     Raises:
         InvalidPlan: a rule is broken (``plans.invalid``).
@@ -45,7 +49,7 @@ def check_phase(phase: Phase, field: str) -> None:
     """
     codes: set[str] = set()
     for place, charge in enumerate(phase.charges):
-        where = f"{field}.charges[{place}]"
+        where = f"{field}.charges[{place - taken_over}]"
         if charge.code in codes or charge.code in {MINIMUM, MAXIMUM}:
             raise InvalidPlan(field=f"{where}.code", rule=f"the phase has a charge {charge.code} already")
         codes.add(charge.code)
@@ -86,3 +90,6 @@ def _check_charge(charge: PlanCharge, field: str) -> None:
         raise InvalidPlan(field=f"{field}.when", rule="what will be used is not known in advance")
     if not flat and charge.per_quantity:
         raise InvalidPlan(field=f"{field}.per_quantity", rule="only a flat price is for each of a quantity")
+    if isinstance(price, Flat) and charge.per_quantity and digits_written_out(price.amount) > MAX_EACH_DIGITS:
+        rule = f"what is for each of a quantity must have at most {MAX_EACH_DIGITS} digits"
+        raise InvalidPlan(field=f"{field}.price.amount", rule=rule)

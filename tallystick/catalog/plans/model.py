@@ -54,7 +54,7 @@ class PlanCharge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     when: When | None = None
     """When a flat price is due: as its period begins (the default), or when it is over. Usage is when it is over."""
     per_quantity: bool = False
-    """A flat price is for each of the subscription's quantity: each seat."""
+    """A flat price's amount is for each of the subscription's quantity: each seat. Discounts and limits are of all together."""
 
 
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -116,8 +116,13 @@ async def set_version(
         recorded.message_place,
         recorded.at,
     )
-    for price in _prices(version):
-        await set_price(connection, recorded, price)
+    for where, price in _prices(version):
+        try:
+            await set_price(connection, recorded, price)
+        except TallystickError as error:
+            if error.field == "meter":
+                error.field = f"{where}.meter"
+            raise
     return version
 
 
@@ -157,8 +162,8 @@ async def _take_over(
         msgspec.structs.replace(phase, charges=[*charges.get(phase.name, ()), *phase.charges])
         for phase in content.phases
     ]
-    for place, phase in enumerate(phases):
-        check_phase(phase, f"phases[{place}]")
+    for place, (phase, own) in enumerate(zip(phases, content.phases, strict=True)):
+        check_phase(phase, f"phases[{place}]", len(phase.charges) - len(own.charges))
     return phases
 
 
@@ -186,24 +191,28 @@ async def _find_base(
     return base
 
 
-def _prices(version: PlanVersion) -> list[PriceVersion]:
-    """Return the charges of all phases as prices of the catalog, which lines of invoices name."""
+def _prices(version: PlanVersion) -> list[tuple[str, PriceVersion]]:
+    """Return the charges of all phases, each with where it stands, as prices of the catalog, which lines of invoices name."""
     prices = []
-    for phase in version.phases:
+    for place, phase in enumerate(version.phases):
         asked = [(charge.code, charge.name, charge.meter, charge.price) for charge in phase.charges]
         for code, name, amount in ((MINIMUM, "Minimum", phase.minimum), (MAXIMUM, "Maximum", phase.maximum)):
             if amount is not None:
                 asked.append((code, name, None, {"model": "flat", "amount": amount}))
+        taken_over = len(phase.charges) - len(version.content.phases[place].charges)
         prices += [
-            PriceVersion(
-                version.plan,
-                version.charge_code(phase.name, code),
-                version.effective_at,
-                name,
-                meter,
-                version.content.asset,
-                price,
+            (
+                f"phases[{place}].charges[{number - taken_over}]",
+                PriceVersion(
+                    version.plan,
+                    version.charge_code(phase.name, code),
+                    version.effective_at,
+                    name,
+                    meter,
+                    version.content.asset,
+                    price,
+                ),
             )
-            for code, name, meter, price in asked
+            for number, (code, name, meter, price) in enumerate(asked)
         ]
     return prices

@@ -157,7 +157,7 @@ class Settled(msgspec.Struct, frozen=True):
     """What became of one entry."""
 
     entry: str
-    kind: Literal["invoice", "charge", "file", "return", "refused"]
+    kind: Literal["invoice", "charge", "file", "return", "payout", "refused"]
     amount: int
     why: str
     repayment: uuid.UUID | None = None

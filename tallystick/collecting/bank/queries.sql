@@ -98,12 +98,12 @@ WHERE book_id = $1 AND statement_id = $2
 SELECT position, value_on, booked_on, amount, reversal, code, reference, bank_reference, words, other_account, other_name
 FROM bank_entry AS entry
 WHERE book_id = $1 AND statement_id = $2 AND position > $3
-  AND NOT EXISTS (SELECT FROM bank_match AS matched
+  AND NOT EXISTS (SELECT FROM bank_matched AS matched
                   WHERE (matched.book_id, matched.statement_id, matched.position) = ($1, $2, entry.position))
 ORDER BY position LIMIT $4
 
 -- name: is_matched
-SELECT EXISTS (SELECT FROM bank_match WHERE book_id = $1 AND statement_id = $2 AND position = $3)
+SELECT EXISTS (SELECT FROM bank_matched WHERE book_id = $1 AND statement_id = $2 AND position = $3)
 
 -- name: insert_matches
 INSERT INTO bank_match (book_id, statement_id, position, kind, repayment_id, score, why, transaction_id, message_place, matched_at)
@@ -164,7 +164,7 @@ SELECT entry.statement_id, entry.position, statement.account, asset.code, asset.
 FROM bank_entry AS entry
 JOIN bank_statement AS statement ON statement.book_id = $1 AND statement.statement_id = entry.statement_id
 JOIN asset ON asset.book_id = $1 AND asset.asset_id = statement.asset_id
-LEFT JOIN bank_match AS matched ON matched.book_id = $1
+LEFT JOIN bank_matched AS matched ON matched.book_id = $1
      AND matched.statement_id = entry.statement_id AND matched.position = entry.position
 WHERE entry.book_id = $1 AND (entry.transaction_id, entry.message_place, entry.position) > ($2, $3, $4)
   AND (NOT $5::boolean OR matched.position IS NULL)

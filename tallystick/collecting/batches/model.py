@@ -8,9 +8,10 @@ import msgspec
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A customer who was left out, and why."""
+    """Who was left out, and why."""
 
     customer: str
+    """Or the subscription, of a run that bills subscriptions."""
     code: str
     message: str
 

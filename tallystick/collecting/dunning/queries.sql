@@ -17,9 +17,16 @@ SELECT asset_id, code, exponent::integer FROM asset WHERE book_id = $1 ORDER BY 
 SELECT invoice_id, max(level)::integer, max(on_day), max(on_day) FILTER (WHERE fee_days IS NOT NULL)
 FROM reminder WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) GROUP BY invoice_id
 
--- name: find_announced
-SELECT DISTINCT invoice_id FROM slip_invoice JOIN slip_announced USING (book_id, slip_id)
+-- What a store says was paid, and what the bank was asked for and has not answered.
+
+-- name: find_coming
+SELECT invoice_id FROM slip_invoice JOIN slip_announced USING (book_id, slip_id)
 WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
+UNION
+SELECT invoice_id FROM charge_invoice JOIN charge USING (book_id, charge_id)
+WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND charge.transaction_id < $3
+  AND NOT EXISTS (SELECT FROM charge_outcome AS outcome
+                  WHERE outcome.book_id = $1 AND outcome.charge_id = charge.charge_id AND outcome.transaction_id < $3)
 
 -- name: insert_reminders
 WITH made AS (

@@ -24,7 +24,7 @@ _queries = queries_beside(__file__)
 _enter_to_remind = _queries.run("enter_to_remind")
 _list_assets = _queries.tuples("list_assets")
 _find_reminded = _queries.tuples("find_reminded")
-_find_announced = _queries.values("find_announced")
+_find_coming = _queries.values("find_coming")
 _insert_reminders = _queries.run("insert_reminders")
 
 
@@ -75,7 +75,8 @@ async def make_reminders(
     """
     Make the reminders of a day for some customers, with what each costs; made again, they are there already.
 
-    Left out is what a store says was paid by a slip, and what is repaid by now.
+    Left out is what a store says was paid by a slip, what the bank was asked to debit and has not answered, and what is
+    repaid by now.
 
     Raises:
         UnknownCustomer: one is not known (``repayments.unknown_customer``).
@@ -121,13 +122,13 @@ async def _find_owed(
     dues = await find_dues(connection, book_id, purses, place.place, until)
     ids = [one.invoice_id for own in dues.values() for one in own]
     reminded = {row[0]: Before(*row[1:]) for row in await _find_reminded(connection, book_id, ids)} if ids else {}
-    announced = {*await _find_announced(connection, book_id, ids)} if ids else set()
+    coming = {*await _find_coming(connection, book_id, ids, place.place)} if ids else set()
     owed = []
     for (customer_id, asset_id), own in dues.items():
         for one in own:
             before = reminded.get(one.invoice_id, NEVER)
             level = next_level(rules, one.due_on, before, on)
-            if level is not None and one.invoice_id not in announced:
+            if level is not None and one.invoice_id not in coming:
                 owed.append(_Owed(customer_id, assets[asset_id], one, level, before.counted_to or one.due_on))
     return owed
 

@@ -190,7 +190,7 @@ LEFT JOIN message ON message.book_id = $1 AND message.transaction_id = fact.tran
 ORDER BY fact.transaction_id, fact.message_place, fact.rank, fact.place
 
 -- name: enter_to_decide
-SELECT pg_advisory_xact_lock(6, $1)
+SELECT enter_to_decide($1)
 
 -- Whoever issues invoices waits until the transaction ends.
 

@@ -238,10 +238,10 @@ def _posted(row: tuple[Any, ...], relations: tuple[Any, ...]) -> PostedTransfer:
     hold_id, expires_at, reversed_id = relations
     counts_at = settled_at or recorded_at if effective_at == WHEN_RECORDED else _instant(effective_at)
     return PostedTransfer(
-        _uuid(transfer_id), debit, credit, asset, amount, Reason(reason).name.lower(), _effect(reason), counts_at,
-        recorded_at, place, said, hold_id and _uuid(hold_id),
+        transfer_id, debit, credit, asset, amount, Reason(reason).name.lower(), _effect(reason), counts_at,
+        recorded_at, place, said, hold_id,
         None if expires_at is None or expires_at == NEVER else _instant(expires_at),
-        reversed_id and _uuid(reversed_id), undone and _uuid(undone),
+        reversed_id, undone,
     )  # fmt: skip
 
 
@@ -249,10 +249,6 @@ def _effect(reason: int) -> Effect:
     if reason in ENDS_HOLD:
         return "freed"
     return "held" if reason in HOLDS_ONLY else "posted"
-
-
-def _uuid(found: Any) -> uuid.UUID:  # noqa: ANN401 - asyncpg's own class of ids
-    return uuid.UUID(bytes=found.bytes)
 
 
 def _instant(microseconds: int) -> dt.datetime:

@@ -55,7 +55,6 @@ async def explain_event(connection: Connection, book_id: int, event: str, source
     if not known:
         return _unstored(event, source, refusals)
     key, customer, at, away = known[0]
-    key = uuid.UUID(bytes=key.bytes)
     rows = await _event_rows(connection, book_id, key)
     corrections = [Correction(*row) for row in await _corrections_of(connection, book_id, key)]
     void = any(one.kind == "void" for one in corrections)
@@ -91,7 +90,7 @@ def _unstored(event: str, source: str | None, refusals: Sequence[tuple[Any, ...]
         hints = ["It was judged and not stored. Sent again it is judged by the rule that is in force then."]
     return Why(
         asked=event,
-        key=uuid.UUID(bytes=refusals[0][0].bytes) if refusals else None,
+        key=refusals[0][0] if refusals else None,
         standing="not_billable" if refusals else "never_seen",
         source=source,
         id=event if source is not None else None,
@@ -147,18 +146,16 @@ async def _find_meters(connection: Connection, book_id: int, newest: tuple[Any, 
 
 async def _find_lines(connection: Connection, book_id: int, key: uuid.UUID, *, away: bool) -> list[RatedIn]:
     found = await _lines_of(connection, book_id, key, away)
-    ids = list(dict.fromkeys(uuid.UUID(bytes=invoice_id.bytes) for invoice_id, _ in found))
+    ids = list(dict.fromkeys(invoice_id for invoice_id, _ in found))
     invoices = {one.id: one for one in await find_invoices(connection, book_id, ids)}
     paid: dict[uuid.UUID, list[PaidBy]] = defaultdict(list)
     for invoice_id, payment_id, amount, provider, step, started_at, receipt_id, issued_at in await _payments_of(
         connection, book_id, ids
     ):
-        receipt = None if receipt_id is None else uuid.UUID(bytes=receipt_id.bytes)
-        payment = uuid.UUID(bytes=payment_id.bytes)
-        paid[uuid.UUID(bytes=invoice_id.bytes)].append(
-            PaidBy(payment, amount, provider, step or "started", started_at, receipt, issued_at)
+        paid[invoice_id].append(
+            PaidBy(payment_id, amount, provider, step or "started", started_at, receipt_id, issued_at)
         )
-    return [_rated(invoices[uuid.UUID(bytes=one.bytes)], position, paid) for one, position in found]
+    return [_rated(invoices[one], position, paid) for one, position in found]
 
 
 def _rated(invoice: Invoice, position: int, paid: dict[uuid.UUID, list[PaidBy]]) -> RatedIn:
@@ -195,7 +192,7 @@ async def _hints(
         return ["No price in force at its instant names a meter that counts it."]
     if await _invoiced_month(connection, book_id, key):
         return [
-            "It came after the invoice of its period, and is adjusted on the customer's next invoice of the product."
+            "It came after the invoice of its period; if that comes to something else by now, the next invoice adjusts it."
         ]
     return [
         f"Its period is not invoiced yet: `tallystick invoice run {at:%Y-%m}`, or the customer's subscription, does it."

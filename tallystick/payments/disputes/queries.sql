@@ -18,7 +18,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, transaction_order(), $9, $10)
 INSERT INTO dispute_end (book_id, dispute_id, outcome, transfer_id, transaction_id, message_place, at)
 VALUES ($1, $2, $3, $4, transaction_order(), $5, $6)
 
--- name: find_dispute
+-- part: disputes_shown
 SELECT dispute.dispute_id, payment_id, payment.invoice_id, user_ref, provider, opened.provider_id, dispute.provider_id,
        dispute.amount, asset.code, dispute.reason, answer_by, coalesce(outcome, 'open'), dispute.opened_at, dispute_end.at
 FROM dispute
@@ -26,19 +26,16 @@ JOIN payment USING (book_id, payment_id)
 JOIN asset USING (book_id, asset_id)
 JOIN payment_step AS opened USING (book_id, payment_id)
 LEFT JOIN dispute_end ON dispute_end.book_id = $1 AND dispute_end.dispute_id = dispute.dispute_id
+
+-- name: find_dispute
+-- with: disputes_shown
 WHERE dispute.book_id = $1 AND dispute.dispute_id = $2 AND opened.step = 'opened'
 
 -- name: find_place
 SELECT transaction_id, message_place FROM dispute WHERE book_id = $1 AND dispute_id = $2
 
 -- name: page_disputes
-SELECT dispute.dispute_id, payment_id, payment.invoice_id, user_ref, provider, opened.provider_id, dispute.provider_id,
-       dispute.amount, asset.code, dispute.reason, answer_by, coalesce(outcome, 'open'), dispute.opened_at, dispute_end.at
-FROM dispute
-JOIN payment USING (book_id, payment_id)
-JOIN asset USING (book_id, asset_id)
-JOIN payment_step AS opened USING (book_id, payment_id)
-LEFT JOIN dispute_end ON dispute_end.book_id = $1 AND dispute_end.dispute_id = dispute.dispute_id
+-- with: disputes_shown
 WHERE dispute.book_id = $1 AND (dispute.transaction_id, dispute.message_place) > ($2, $3) AND opened.step = 'opened'
   AND ($4::uuid IS NULL OR payment_id = $4) AND ($5::text IS NULL OR coalesce(outcome, 'open') = $5)
 ORDER BY dispute.transaction_id, dispute.message_place LIMIT $6

@@ -9,6 +9,8 @@ from tallystick.db.queries import Connection, queries_beside
 from tallystick.ledger.accounts import Recorded
 from tallystick.payments import wake as payments
 from tallystick.payments.disputes.queue import dispute_jobs
+from tallystick.payments.late.find import find_failed
+from tallystick.payments.late.queue import late_jobs
 from tallystick.payments.payouts.queue import list_jobs
 from tallystick.payments.providers.protocol import EventKind
 from tallystick.payments.refunds.queue import refund_jobs
@@ -122,6 +124,8 @@ async def wake_subjects(connection: Connection, recorded: Recorded, events: Sequ
                 pass
     if woken:
         await payments.wake(connection, recorded, list(dict.fromkeys(woken)))
+        failed = await find_failed(connection, recorded.book_id, known_payments)
+        jobs += late_jobs(failed, recorded.at)
     await enqueue(connection, recorded.book_id, jobs)
     return unknown
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tallystick.db.queries import Connection, queries_beside
+from tallystick.invoicing.life.unallocated_account import ROOT, is_unallocated, unallocated_account
 from tallystick.ledger.accounts import NewAccount, Recorded, open_accounts
 from tallystick.ledger.errors import AccountExists, GroupFailed
 from tallystick.ledger.model import Reason
@@ -18,6 +19,7 @@ from tallystick.repayments.receive import Row, post_rows
 
 _queries = queries_beside(__file__)
 _enter_payouts = _queries.run("enter_payouts")
+_find_customer = _queries.value("find_customer")
 _find_usable_account = _queries.value("find_usable_account")
 
 BANK = "bank"
@@ -74,9 +76,7 @@ class Books:
             return []
         codes = sorted({(code, asset) for asset, one in real for code in (one.debit, one.credit)})
         try:
-            opened = await open_accounts(
-                self.connection, self.recorded, [NewAccount(code, asset) for code, asset in codes]
-            )
+            opened = await open_accounts(self.connection, self.recorded, [_account(*one) for one in codes])
         except AccountExists as other:
             raise AccountUnusable(field="account", account=" or ".join(code for code, _ in codes)) from other
         ids = {one.code: one.account_id for one in opened}
@@ -98,13 +98,23 @@ class Books:
 
     async def require_account(self, code: str, asset: str) -> None:
         """
-        Find that an account is there to book on.
+        Find that an account is there to book on; that of a customer's unallocated money is opened when it is needed.
 
         Raises:
-            AccountUnusable: it is not (``payouts.account_unusable``).
+            AccountUnusable: it is not, or there is no such customer (``payouts.account_unusable``).
         """
+        if is_unallocated(code):
+            customer = code.removeprefix(f"{ROOT}/").removesuffix(f"/unallocated/{asset}")
+            known = await _find_customer(self.connection, self.book_id, customer) is not None
+            if not known or unallocated_account(customer, asset) != code:  # of a long ref the account has another code
+                raise AccountUnusable(field="account", account=code)
+            return
         if await _find_usable_account(self.connection, self.book_id, code, asset) is None:
             raise AccountUnusable(field="account", account=code)
+
+
+def _account(code: str, asset: str) -> NewAccount:
+    return NewAccount(code, asset, min_balance=0) if is_unallocated(code) else NewAccount(code, asset)
 
 
 def _row(one: Move, debit: int, credit: int) -> Row:

@@ -1,6 +1,7 @@
 """By hand: a person says what a line is, books it, or takes back what was said."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tallystick.db.queries import queries_beside
@@ -21,6 +22,7 @@ from tallystick.payments.payouts.errors import (
 )
 from tallystick.payments.payouts.keep_matches import Found, keep_matches
 from tallystick.payments.payouts.model import PartnerKind, line_id
+from tallystick.repayments.dues import lock_and_read
 
 _queries = queries_beside(__file__)
 _find_line = _queries.value("find_line")
@@ -29,6 +31,8 @@ _count_matches = _queries.value("count_matches")
 _find_ordered = _queries.value("find_ordered")
 _find_moved = _queries.tuples("find_moved")
 _insert_undo = _queries.run("insert_undo")
+_find_unallocated = _queries.values("find_unallocated")
+_find_account_ids = _queries.values("find_account_ids")
 _insert_open = _queries.run("insert_open")
 
 _SAID = "a person said so"
@@ -134,6 +138,7 @@ async def undo_by_hand(books: Books, line: LineOf, reason: str) -> None:
         raise NothingToUndo(field="line", line=line.id)
     nth, _, left, _, _, transfers, _ = made[0]
     moved = await _find_moved(books.connection, books.book_id, transfers)
+    await _lock_unallocated(books, [account for debit, credit, _ in moved for account in (debit, credit)])
     rows = [
         (_moved(line, nth, f"undo {at}"), credit, debit, amount, Reason.PAYOUT_ADJUST)
         for at, (debit, credit, amount) in enumerate(moved)
@@ -145,6 +150,13 @@ async def undo_by_hand(books: Books, line: LineOf, reason: str) -> None:
     )  # fmt: skip
     ordered = await _find_ordered(books.connection, books.book_id, line.payout_id)
     await _insert_open(books.connection, books.book_id, ordered, line.position, line.payout_id, left)
+
+
+async def _lock_unallocated(books: Books, accounts: Sequence[int]) -> None:
+    """Let nobody place a customer's money, of which some is about to go, by what was there before."""
+    place = await take_place(books.connection)
+    unallocated = await _find_unallocated(books.connection, books.book_id, list(accounts))
+    await lock_and_read(books.connection, books.ledger, place, [], unallocated)
 
 
 async def _require_line(books: Books, line: LineOf) -> None:
@@ -196,6 +208,7 @@ async def _require_other(books: Books, line: LineOf, waiting: Open, account: str
     if account == held(waiting.provider, waiting.line.asset):
         raise NotMatchable(field="account", line=line.id, why="that is where it is open")
     await books.require_account(account, waiting.line.asset)
+    await _lock_unallocated(books, await _find_account_ids(books.connection, books.book_id, account))
 
 
 def _moved(line: LineOf, nth: int, what: str) -> uuid.UUID:

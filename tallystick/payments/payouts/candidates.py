@@ -9,7 +9,6 @@ from typing import Any
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.payments.payouts.match import Candidate, Line
 from tallystick.payments.payouts.model import ReportLine, line_id
-from tallystick.repayments.find import plain_uuid
 
 _queries = queries_beside(__file__)
 _page_open = _queries.tuples("page_open")
@@ -83,7 +82,7 @@ def _open(row: Sequence[Any], repeats: str | None) -> Open:
         position, told.id, told.kind, told.amount, told.fee, asset, told.occurred_at, told.transaction_id,
         told.refund_id, told.dispute_id, told.description, repeats,
     )  # fmt: skip
-    return Open(plain_uuid(payout_id), payout, provider, ordered, left, line, told)
+    return Open(payout_id, payout, provider, ordered, left, line, told)
 
 
 async def find_named(connection: Connection, book_id: int, lines: Iterable[Open]) -> dict[str, list[Known]]:
@@ -92,7 +91,7 @@ async def find_named(connection: Connection, book_id: int, lines: Iterable[Open]
     for provider, own in _by_provider(lines).items():
         names = {name for one in own for name in (*one.line.names, one.line.transaction_id) if name}
         ids = await _find_named(connection, book_id, provider, sorted(names))
-        known = await find_by_id(connection, book_id, [plain_uuid(one) for one in ids])
+        known = await find_by_id(connection, book_id, list(ids))
         found[provider] = [one for one in known if one.provider == provider]
     return found
 
@@ -106,7 +105,7 @@ async def find_likely(connection: Connection, book_id: int, lines: Sequence[Open
             connection, book_id, provider, [one[0] for one in wanted], [one[1] for one in wanted], _NEAR
         )
         have = {(one.candidate.kind, one.candidate.id) for one in found[provider]}
-        more = sorted({plain_uuid(row[1]) for row in rows if (row[0], plain_uuid(row[1])) not in have})
+        more = sorted({row[1] for row in rows if (row[0], row[1]) not in have})
         found[provider] += [
             one
             for one in await find_by_id(connection, book_id, more)
@@ -136,7 +135,7 @@ def _known(rows: Iterable[Sequence[Any]]) -> list[Known]:
     found = {}
     for row in rows:
         kind, id_, transaction, own, amount, asset, at, moved, state, payout_id, position, ordered, provider = row
-        taken = None if payout_id is None else line_id(plain_uuid(payout_id), position)
-        one = Candidate(kind, plain_uuid(id_), transaction, own, amount, asset, at, moved, state, taken)
+        taken = None if payout_id is None else line_id(payout_id, position)
+        one = Candidate(kind, id_, transaction, own, amount, asset, at, moved, state, taken)
         found[kind, one.id] = Known(one, ordered, provider)
     return list(found.values())

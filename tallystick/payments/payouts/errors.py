@@ -80,6 +80,13 @@ class EntryNotOfPayout(TallystickError):
     kind = Kind.REFUSED
 
 
+class NotOnStatement(TallystickError):
+    """No entry of a bank statement was said to be the payout {payout}; there is nothing to take back."""
+
+    code = "payouts.not_on_statement"
+    kind = Kind.REFUSED
+
+
 class LineInOtherCurrency(TallystickError):
     """The line {line} is in {currency}, and the payout is in {payout}; a report adds up in one currency."""
 

@@ -33,7 +33,6 @@ from tallystick.payments.payouts.model import (
     UnreportedPage,
     line_id,
 )
-from tallystick.repayments.find import plain_uuid
 
 _queries = queries_beside(__file__)
 _page_payouts = _queries.tuples("page_payouts")
@@ -64,7 +63,7 @@ async def find_payout(connection: Connection, book_id: int, payout_id: uuid.UUID
 async def find_recorded(connection: Connection, book_id: int, provider: str, provider_id: str) -> Payout | None:
     """Return the payout that a provider knows by this id; None if it was not recorded yet."""
     rows = await _find_recorded(connection, book_id, provider, provider_id)
-    return await find_payout(connection, book_id, plain_uuid(rows[0][0])) if rows else None
+    return await find_payout(connection, book_id, rows[0][0]) if rows else None
 
 
 async def page_payouts(
@@ -81,7 +80,7 @@ def _payout(row: Sequence[Any]) -> Payout:
     status: Status = "failed" if "failed" in steps else "paid" if "paid" in steps else "pending"
     arrived = "arrived" in steps
     return Payout(
-        plain_uuid(id_), provider, provider_id, version, asset, amount, status, arrives_on, arrived, kept, lines,
+        id_, provider, provider_id, version, asset, amount, status, arrives_on, arrived, kept, lines,
         waiting, left, at,
     )  # fmt: skip
 
@@ -115,9 +114,20 @@ def _line(row: Sequence[Any]) -> LineShown:
     told = ReportLine(*row[6:15])
     if partner is None:
         partner, why = ("fee", "the provider keeps it") if told.kind == "fee" else (None, "it comes to nothing")
-    id_ = plain_uuid(payout_id)
     return LineShown(
-        line_id(id_, position), id_, payout, provider, asset, told, why, partner, partner_id, bool(by_hand), 0, None, []
+        line_id(payout_id, position),
+        payout_id,
+        payout,
+        provider,
+        asset,
+        told,
+        why,
+        partner,
+        partner_id,
+        bool(by_hand),
+        0,
+        None,
+        [],
     )
 
 
@@ -166,7 +176,7 @@ async def page_unreported(
 ) -> UnreportedPage:  # fmt: skip
     """Return what moved at providers from *since* and before *until* by our book, and that no line of a report is."""
     rows = await _page_unreported(connection, book_id, max(since, after[0]), until, *after, provider, limit + 1)
-    shown = [(row[0], plain_uuid(row[1]), row[2]) for row in rows[:limit]]
+    shown = rows[:limit]
     known = await find_by_id(connection, book_id, sorted({id_ for _, id_, _ in shown}))
     found = {(one.candidate.kind, one.candidate.id): one for one in known}
     items = [_unreported(found[kind, id_], at) for kind, id_, at in shown]

@@ -72,10 +72,9 @@ VALUES ($1, $2, $3, $4, $5, transaction_order(), $6, $7)
 -- name: insert_step
 INSERT INTO payout_step (book_id, payout_id, step, statement_id, position, transaction_id, message_place, at)
 VALUES ($1, $2, $3, $4, $5, transaction_order(), $6, $7)
-ON CONFLICT (book_id, payout_id, step) DO NOTHING
 
 -- name: find_steps
-SELECT step FROM payout_step WHERE book_id = $1 AND payout_id = $2
+SELECT step FROM payout_stands WHERE book_id = $1 AND payout_id = $2
 
 -- name: open_lines
 INSERT INTO payout_open (book_id, ordered, position, payout_id, amount)
@@ -88,7 +87,7 @@ FROM (
 ) AS line
 WHERE left_open <> 0 AND (kind <> 'fee' OR told_before)
 
--- name: page_open
+-- part: open_lines_shown
 SELECT open.ordered, open.position, open.payout_id, open.amount, report.provider, report.provider_id, asset.code,
        line.line_id, line.kind, line.amount, line.fee, line.occurred_at, line.provider_id, line.refund_id, line.dispute_id,
        line.description
@@ -98,32 +97,19 @@ JOIN asset ON asset.book_id = $1 AND asset.asset_id = report.asset_id
 CROSS JOIN LATERAL (SELECT * FROM payout_line AS own
                     WHERE own.book_id = $1 AND own.payout_id = open.payout_id AND own.position = open.position
                     LIMIT 1) AS line
+
+-- name: page_open
+-- with: open_lines_shown
 WHERE open.book_id = $1 AND (open.ordered, open.position) > ($2, $3)
 ORDER BY open.ordered, open.position LIMIT $4
 
 -- name: page_open_of_payout
-SELECT open.ordered, open.position, open.payout_id, open.amount, report.provider, report.provider_id, asset.code,
-       line.line_id, line.kind, line.amount, line.fee, line.occurred_at, line.provider_id, line.refund_id, line.dispute_id,
-       line.description
-FROM payout_open AS open
-JOIN payout_report AS report ON report.book_id = $1 AND report.payout_id = open.payout_id
-JOIN asset ON asset.book_id = $1 AND asset.asset_id = report.asset_id
-CROSS JOIN LATERAL (SELECT * FROM payout_line AS own
-                    WHERE own.book_id = $1 AND own.payout_id = open.payout_id AND own.position = open.position
-                    LIMIT 1) AS line
+-- with: open_lines_shown
 WHERE open.book_id = $1 AND open.payout_id = $2 AND open.position > $3
 ORDER BY open.position LIMIT $4
 
 -- name: find_open
-SELECT open.ordered, open.position, open.payout_id, open.amount, report.provider, report.provider_id, asset.code,
-       line.line_id, line.kind, line.amount, line.fee, line.occurred_at, line.provider_id, line.refund_id, line.dispute_id,
-       line.description
-FROM payout_open AS open
-JOIN payout_report AS report ON report.book_id = $1 AND report.payout_id = open.payout_id
-JOIN asset ON asset.book_id = $1 AND asset.asset_id = report.asset_id
-CROSS JOIN LATERAL (SELECT * FROM payout_line AS own
-                    WHERE own.book_id = $1 AND own.payout_id = open.payout_id AND own.position = open.position
-                    LIMIT 1) AS line
+-- with: open_lines_shown
 WHERE open.book_id = $1 AND open.payout_id = $2 AND open.position = ANY ($3::integer[])
 ORDER BY open.position
 
@@ -257,6 +243,17 @@ WHERE book_id = $1 AND transfer_id = ANY ($2::uuid[]) ORDER BY array_position($2
 SELECT account_id FROM account_now
 WHERE book_id = $1 AND code = $2 AND asset = $3 AND closed_at IS NULL AND min_balance IS NULL AND max_balance IS NULL
 
+-- name: find_customer
+SELECT customer_id FROM customer WHERE book_id = $1 AND ref = $2
+
+-- name: find_account_ids
+SELECT account_id FROM account WHERE book_id = $1 AND code = $2
+
+-- name: find_unallocated
+SELECT account_id FROM account
+WHERE book_id = $1 AND account_id = ANY ($2::bigint[]) AND code LIKE 'customers/%/unallocated/%'
+ORDER BY account_id
+
 -- name: page_payouts
 SELECT payout.payout_id, payout.provider, payout.provider_id, asset.code, report.amount, steps.names, report.arrives_on,
        payout.fees, report.lines, open.count, open.amount, payout.recorded_at, payout.transaction_id,
@@ -265,8 +262,8 @@ FROM payout
 JOIN payout_report AS report ON report.book_id = $1 AND report.payout_id = payout.payout_id
 JOIN asset ON asset.book_id = $1 AND asset.asset_id = report.asset_id
 CROSS JOIN LATERAL (
-    SELECT coalesce(array_agg(step), '{}') AS names FROM payout_step
-    WHERE payout_step.book_id = $1 AND payout_step.payout_id = payout.payout_id
+    SELECT coalesce(array_agg(step), '{}') AS names FROM payout_stands
+    WHERE payout_stands.book_id = $1 AND payout_stands.payout_id = payout.payout_id
 ) AS steps
 CROSS JOIN LATERAL (
     SELECT count(*) AS count, coalesce(sum(amount), 0)::bigint AS amount FROM payout_open
@@ -358,7 +355,7 @@ WHERE book_id = $1 AND code COLLATE "C" >= 'providers/' || $2::text || '/' AND c
 
 -- name: find_entry
 SELECT asset.code, entry.amount,
-       EXISTS (SELECT FROM bank_match AS matched
+       EXISTS (SELECT FROM bank_matched AS matched
                WHERE matched.book_id = $1 AND matched.statement_id = $2 AND matched.position = $3), entry.transaction_id
 FROM bank_entry AS entry
 JOIN bank_statement AS statement ON statement.book_id = $1 AND statement.statement_id = entry.statement_id
@@ -368,3 +365,14 @@ WHERE entry.book_id = $1 AND entry.statement_id = $2 AND entry.position = $3
 -- name: insert_bank_match
 INSERT INTO bank_match (book_id, statement_id, position, kind, repayment_id, score, why, transaction_id, message_place, matched_at)
 VALUES ($1, $2, $3, 'payout', NULL, 100, $4, transaction_order(), $5, $6)
+
+-- name: find_arrival
+SELECT statement_id, position, transaction_id FROM payout_stands WHERE book_id = $1 AND payout_id = $2 AND step = $3
+
+-- name: count_arrivals
+SELECT count(*) FROM payout_step WHERE book_id = $1 AND payout_id = $2 AND step = $3
+
+-- name: insert_arrival_undo
+INSERT INTO payout_arrival_undo (book_id, statement_id, position, of_transaction, payout_id, step, reason, transaction_id,
+                                 message_place, undone_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, transaction_order(), $8, $9)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from tallystick.db.queries import Connection, queries_beside
 from tallystick.queues.model import NewJob
-from tallystick.repayments.find import plain_uuid
 
 _queries = queries_beside(__file__)
 _first_opened_at = _queries.value("first_opened_at")
@@ -50,4 +49,4 @@ async def find_known(
 ) -> dict[str, tuple[uuid.UUID, str]]:
     """Return our ids of those payouts that were recorded, and what became of them."""
     rows = await _find_known(connection, book_id, provider, list(payouts))
-    return {row[0]: (plain_uuid(row[1]), row[2]) for row in rows}
+    return {row[0]: (row[1], row[2]) for row in rows}

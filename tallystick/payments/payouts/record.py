@@ -17,7 +17,6 @@ from tallystick.payments.payouts.find import find_payout
 from tallystick.payments.payouts.keep_matches import Found, keep_matches
 from tallystick.payments.payouts.model import Payout, Recorded, ReportHead, ReportLine, Status
 from tallystick.repayments.dues import require_earlier
-from tallystick.repayments.find import plain_uuid
 
 _queries = queries_beside(__file__)
 _insert_report = _queries.run("insert_report")
@@ -77,7 +76,7 @@ async def record(
     known = await _find_recorded(books.connection, books.book_id, head.provider, head.provider_id)
     if known:
         require_earlier(known[0][1], await take_place(books.connection))
-        await _require_same(books, plain_uuid(known[0][0]), head, lines, first, of)
+        await _require_same(books, known[0][0], head, lines, first, of)
         await note_status(books, head.id, status)
         return Recorded(head.id, of, whole=True, payout=await find_payout(books.connection, books.book_id, head.id))
     await _insert_report(
@@ -175,7 +174,7 @@ def _found_again(head: ReportHead, one: _Repeat) -> Found:
     """Let a line be what an earlier payout told before it failed; or, where that one stands, what its own failure put back."""
     failed_id, at, failed = head.id, one.position, head.provider_id
     if one.failed:
-        failed_id, at, failed = plain_uuid(one.payout_id), one.of_position, one.of_payout
+        failed_id, at, failed = one.payout_id, one.of_position, one.of_payout
     return Found(
         one.position, "line", failed_id, one.amount - one.fee, f"the line {at} of the payout {failed}, which failed"
     )
@@ -186,7 +185,7 @@ async def _match_again(books: Books, head: ReportHead) -> None:
     of_payouts: dict[uuid.UUID, list[Found]] = {}
     for payout_id, position, left, of_position in await _find_waiting_again(books.connection, books.book_id, head.id):
         why = f"the line {of_position} of the payout {head.provider_id}, which failed"
-        of_payouts.setdefault(plain_uuid(payout_id), []).append(Found(position, "line", head.id, left, why))
+        of_payouts.setdefault(payout_id, []).append(Found(position, "line", head.id, left, why))
     for payout_id, found in of_payouts.items():
         await keep_matches(books, payout_id, found)
 

@@ -33,6 +33,7 @@ INSERT INTO refund (book_id, refund_id, payment_id, amount, take_from, source_ac
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, transaction_order(), $9, $10)
 
 -- name: insert_step
+WITH answered AS (DELETE FROM refund_unanswered WHERE book_id = $1 AND refund_id = $2)
 INSERT INTO refund_step (book_id, refund_id, step, provider_id, failure, transfer_ids, transaction_id, message_place, at)
 VALUES ($1, $2, $3, $4, $5, $6, transaction_order(), $7, $8)
 
@@ -46,7 +47,7 @@ JOIN payment USING (book_id, payment_id)
 JOIN invoice_issue AS issue USING (book_id, invoice_id)
 WHERE book_id = $1 AND refund_id = $2
 
--- name: find_refund
+-- part: refunds_shown
 SELECT refund.refund_id, payment_id, payment.invoice_id, user_ref, provider, opened.provider_id, refund.amount, asset.code,
        take_from, refund.reason, coalesce(failed.step, succeeded.step, pending.step, 'requested'),
        coalesce(failed.provider_id, succeeded.provider_id, pending.provider_id), failed.failure, refund.requested_at,
@@ -59,22 +60,22 @@ LEFT JOIN refund_step AS pending ON pending.book_id = $1 AND pending.refund_id =
 LEFT JOIN refund_step AS succeeded ON succeeded.book_id = $1 AND succeeded.refund_id = refund.refund_id
     AND succeeded.step = 'succeeded'
 LEFT JOIN refund_step AS failed ON failed.book_id = $1 AND failed.refund_id = refund.refund_id AND failed.step = 'failed'
+
+-- name: find_refund
+-- with: refunds_shown
 WHERE refund.book_id = $1 AND refund.refund_id = $2 AND opened.step = 'opened'
 
 -- name: page_refunds
-SELECT refund.refund_id, payment_id, payment.invoice_id, user_ref, provider, opened.provider_id, refund.amount, asset.code,
-       take_from, refund.reason, coalesce(failed.step, succeeded.step, pending.step, 'requested'),
-       coalesce(failed.provider_id, succeeded.provider_id, pending.provider_id), failed.failure, refund.requested_at,
-       coalesce(failed.at, succeeded.at)
-FROM refund
-JOIN payment USING (book_id, payment_id)
-JOIN asset USING (book_id, asset_id)
-JOIN payment_step AS opened USING (book_id, payment_id)
-LEFT JOIN refund_step AS pending ON pending.book_id = $1 AND pending.refund_id = refund.refund_id AND pending.step = 'pending'
-LEFT JOIN refund_step AS succeeded ON succeeded.book_id = $1 AND succeeded.refund_id = refund.refund_id
-    AND succeeded.step = 'succeeded'
-LEFT JOIN refund_step AS failed ON failed.book_id = $1 AND failed.refund_id = refund.refund_id AND failed.step = 'failed'
+-- with: refunds_shown
 WHERE refund.book_id = $1 AND refund.refund_id > $2 AND opened.step = 'opened'
   AND ($3::uuid IS NULL OR payment_id = $3)
   AND ($4::text IS NULL OR coalesce(failed.step, succeeded.step, pending.step, 'requested') = $4)
 ORDER BY refund.refund_id LIMIT $5
+
+-- name: find_unanswered
+SELECT asked_at FROM refund_unanswered WHERE book_id = $1 AND refund_id = $2
+
+-- name: keep_unanswered
+INSERT INTO refund_unanswered (book_id, refund_id, asked_at) VALUES ($1, $2, $3)
+ON CONFLICT (book_id, refund_id) DO UPDATE SET asked_at = excluded.asked_at
+RETURNING old.asked_at

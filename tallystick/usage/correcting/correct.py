@@ -110,10 +110,7 @@ async def correct(
     named = [key for key in keys if key is not None]
     for bucket in sorted({key.int % _BUCKETS for key in named}):
         await _lock_bucket(connection, recorded.book_id, bucket)
-    current = {
-        uuid.UUID(bytes=row[0].bytes): _Current(*row)
-        for row in await _find_current(connection, recorded.book_id, _array(named))
-    }
+    current = {row[0]: _Current(*row) for row in await _find_current(connection, recorded.book_id, _array(named))}
     declared = await declared_dimensions(connection, recorded.book_id)
     outcomes: list[CorrectionOutcome] = []
     taken: dict[uuid.UUID, Wanted] = {}

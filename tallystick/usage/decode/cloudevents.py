@@ -24,10 +24,12 @@ from tallystick.usage.decode.decoded import Decoded, Malformed
 from tallystick.usage.decode.json_flaws import cut_array, find_flaw
 from tallystick.usage.decode.open_file import Batch
 from tallystick.usage.model import (
+    INSTANT,
     MAX_TEXT,
     GivenEvent,
     InvalidEvent,
     UsageEvent,
+    blame_instant,
     check_event,
     check_fineness,
     name_flaw,
@@ -37,7 +39,6 @@ MAX_DOCUMENT = 64 * 2**20
 """An array or a many-line object in a file is read whole; one larger than this is refused."""
 _IN_DATA = ("quantities", "dimensions", "status", "resource")
 _NAMES = {"customer": "subject", "at": "time", **{name: f"data.{name}" for name in _IN_DATA}}
-_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _PLAIN_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _MICROSECONDS = 6
 _ABOUT_FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*?)`(?: - at `\$\.?(.*)`)?", re.DOTALL)
@@ -281,17 +282,15 @@ def _read_instant(text: str) -> dt.datetime:
     if _PLAIN_INSTANT.fullmatch(text) is not None:
         with contextlib.suppress(ValueError):
             return dt.datetime.fromisoformat(text)
-    found = _INSTANT.fullmatch(check_fineness("time", text))
-    if found is None:
-        raise InvalidEvent("time", "must be a time like 2015-05-17T10:05:03Z")
-    day, second, fraction, zone = found.groups()
-    if zone is None:
-        raise InvalidEvent("time", "must name its time zone, as in 2015-05-17T10:05:03Z")
+    found = INSTANT.fullmatch(check_fineness("time", text))
+    if found is None or found["zone"] is None:
+        raise blame_instant("time", text)
+    day, second, fraction, zone = found.group("day", "second", "fraction", "zone")
     exact = f".{fraction[:_MICROSECONDS]:0<{_MICROSECONDS}}" if fraction else ""
     try:
         return dt.datetime.fromisoformat(f"{day}T{second}{exact}{zone.upper()}")
     except ValueError as error:
-        raise InvalidEvent("time", "must be a time of the calendar and the clock") from error
+        raise blame_instant("time", text) from error
 
 
 def _refuse_flaw(raw: bytes) -> None:

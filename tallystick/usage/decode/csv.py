@@ -17,7 +17,15 @@ from tallystick.errors import Kind, TallystickError
 from tallystick.usage.decode.decoded import Decoded, Malformed
 from tallystick.usage.decode.line_ids import LineIds
 from tallystick.usage.decode.open_file import Batch
-from tallystick.usage.model import DEFAULT_TYPE, GivenEvent, InvalidEvent, UsageEvent, check_event, check_fineness
+from tallystick.usage.model import (
+    DEFAULT_TYPE,
+    GivenEvent,
+    InvalidEvent,
+    UsageEvent,
+    blame_instant,
+    check_event,
+    check_fineness,
+)
 
 _STATUS = re.compile(r"[0-9]{1,3}", re.ASCII)
 _NAMES = frozenset({"id", "customer", "at", "type", "status", "resource", "source"})
@@ -169,7 +177,7 @@ def _instant(text: str) -> dt.datetime:
     try:
         return dt.datetime.fromisoformat(check_fineness("at", text))
     except ValueError as error:
-        raise InvalidEvent("at", "must be a time like 2015-05-17T10:05:03Z") from error
+        raise blame_instant("at", text) from error
 
 
 def _status(text: str) -> int:

@@ -8,12 +8,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tallystick.usage.model import InvalidEvent
+from tallystick.usage.model import TWICE, InvalidEvent, find_repeated
 
 _SPACE = " \t\r\n"
 _NO_FRACTION = "must be an integer, or a decimal in a string: a JSON number with a fraction need not be exact"
 _NO_NUMBER = "must be a number that is not negative, as in 12 or 0.5: JSON has no {value}"
-_TWICE = "stands there twice"
 _HALF = "has half of a surrogate pair, which is no character"
 
 
@@ -38,8 +37,7 @@ class _NoNumber(str):
 def _object(pairs: list[tuple[str, Any]]) -> _Object:
     made = _Object(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        made.repeated = next(name for place, name in enumerate(names) if name in names[:place])
+        made.repeated = find_repeated(name for name, _ in pairs)
     return made
 
 
@@ -97,7 +95,7 @@ def _flaws(path: str, value: object, fractions: bool) -> Iterator[InvalidEvent]:
     where = path or "the text"
     if isinstance(value, _Object):
         if value.repeated is not None:
-            yield InvalidEvent(_join(path, value.repeated), _TWICE)
+            yield InvalidEvent(_join(path, value.repeated), TWICE)
         for name, inner in value.items():
             yield from _flaws(_join(path, name), inner, fractions)
     elif isinstance(value, list):

@@ -1,9 +1,10 @@
 """One usage event per line, as JSON; its fields are those of ``GivenEvent``."""
 
 from tallystick.usage.decode.decoded import Decoded, Malformed
+from tallystick.usage.decode.json_flaws import find_flaw
 from tallystick.usage.decode.line_ids import LineIds
 from tallystick.usage.decode.open_file import Batch
-from tallystick.usage.model import InvalidEvent, decode_event
+from tallystick.usage.model import TWICE, InvalidEvent, decode_event
 
 
 class JsonLines:
@@ -24,5 +25,13 @@ class JsonLines:
             try:
                 decoded.events.append(decode_event(line, otherwise_id=ids[place]))
             except InvalidEvent as error:
-                decoded.malformed.append(Malformed(batch.first + place, error.reason))
+                decoded.malformed.append(Malformed(batch.first + place, _closely(line, error).reason))
         return decoded
+
+
+def _closely(line: bytes, error: InvalidEvent) -> InvalidEvent:
+    """Name the place of what JSON has not, or has twice, where that is what is wrong with *line*."""
+    place = error.field or ""
+    if place == "the text" or place.endswith("[...]") or error.rule == TWICE:
+        return find_flaw(line, fractions=True) or error
+    return error

@@ -28,7 +28,7 @@ class UnreadableFile(TallystickError):
 
 
 class NotATextFile(TallystickError):
-    """{path} is not a text file: it has a NUL byte near its start."""
+    """{path} is not a text file: it has a NUL byte near its start; if it is one all the same, name its format."""
 
     code: ClassVar[str] = "usage.not_a_text_file"
     kind: ClassVar[Kind] = Kind.INVALID
@@ -66,9 +66,11 @@ class UsageFile:
     Its size is taken when it is opened; what is appended afterwards is left for the next run.
     """
 
-    def __init__(self, path: Path, *, complete: bool = False) -> None:
+    def __init__(self, path: Path, *, complete: bool = False, is_text: bool = False) -> None:
         """
         Open *path* and look at its head; *complete* says that nothing more will be written to it.
+
+        With *is_text* it is taken for text whatever its head is like, so that a NUL costs no more than its line.
 
         Raises:
             UnreadableFile: usage.unreadable_file; absent, forbidden, or not a regular file.
@@ -80,6 +82,7 @@ class UsageFile:
         self.unfinished: int | None = None
         """After the last batch: the number of a last line that was left because more of it may be on its way."""
         self._complete = complete
+        self._is_text = is_text
         self._damage: str | None = None
         self._raw = _BoundedFile(_open_regular(path))
         self.size = self._raw.size
@@ -193,7 +196,7 @@ class UsageFile:
             self._refuse_damage()
         if len(head) < HEAD and not head.removeprefix(_BYTE_ORDER_MARK).strip():
             raise EmptyFile(path=str(self.path))
-        if 0 in head:
+        if 0 in head and not self._is_text:
             raise NotATextFile(path=str(self.path))
         return head.removeprefix(_BYTE_ORDER_MARK)
 

@@ -41,6 +41,8 @@ class Chunk:
     events: list[UsageEvent] | EventColumns
     malformed: list[Malformed]
     """In order of line."""
+    first: int
+    """The number of its first line, from 1; of a JSON array, of its first element, and of a table, of its first row."""
     lines: int
     """How many lines this chunk took; of a JSON array, how many elements."""
     skipped: int
@@ -54,6 +56,13 @@ class Chunk:
     """In the last chunk: the number of a last line that was left, since more of it may be on its way."""
     quantities: Mapping[str, pa.Array] | None = None
     """Of events in columns, by name, what each has; null where it has none."""
+    skipped_lines: frozenset[int] = frozenset()
+    """The numbers of those that were skipped."""
+
+    def event_lines(self) -> list[int]:
+        """Return the number of the line that each event stood on."""
+        others = self.skipped_lines.union(one.line for one in self.malformed)
+        return [number for number in range(self.first, self.first + self.lines) if number not in others]
 
 
 def read_events(
@@ -87,7 +96,7 @@ def read_events(
         wanted = wanted or Format.CSV
         if wanted is not Format.CSV:
             raise InvalidMapping(rule=f"only CSV has columns, and the format is {wanted}")
-    file = UsageFile(Path(path), complete=complete)
+    file = UsageFile(Path(path), complete=complete, is_text=wanted is not None)
     try:
         found = wanted or detect_format(file.head, file.path.name)
     except BaseException:
@@ -107,10 +116,12 @@ def _read_records(file: ParquetUsage | AvroUsage, form: Format, size: int, sourc
     done = 0
     try:
         for read in file.read(source, count):
-            malformed = [Malformed(done + place + 1, error.reason) for place, error in sorted(read.malformed.items())]
+            first = done + 1
+            malformed = [Malformed(first + place, error.reason) for place, error in sorted(read.malformed.items())]
             done += read.rows
             position = file.position(done, size)
-            yield Chunk(read.columns or [], malformed, read.rows, 0, position, size, form, quantities=read.quantities)
+            events: EventColumns | list[UsageEvent] = read.columns or []
+            yield Chunk(events, malformed, first, read.rows, 0, position, size, form, quantities=read.quantities)
     finally:
         file.close()
 
@@ -135,17 +146,29 @@ def _chunk(file: UsageFile, form: Format, batch: Batch, decoded: Decoded) -> Chu
     return Chunk(
         events=decoded.events,
         malformed=malformed,
+        first=batch.first,
         lines=len(batch.lines),
         skipped=decoded.skipped - len(batch.bad),
         bytes_read=file.position,
         size=file.size,
         format=form,
+        skipped_lines=_skipped_lines(batch, decoded.skipped - len(batch.bad)),
     )
+
+
+def _skipped_lines(batch: Batch, count: int) -> frozenset[int]:
+    """Return which *count* lines of *batch* were skipped: those that are blank, and the first beside them if it is a header."""
+    if not count:
+        return frozenset()
+    numbered = [(number, line) for number, line in enumerate(batch.lines, batch.first) if number not in batch.bad]
+    blank = [number for number, line in numbered if not line.strip()]
+    header = [number for number, line in numbered if line.strip()][: count - len(blank)]
+    return frozenset([*blank, *header])
 
 
 def _last_chunk(file: UsageFile, form: Format) -> Chunk:
     """Say which line was left for the next run."""
-    return Chunk([], [], 0, 0, file.position, file.size, form, unfinished=file.unfinished)
+    return Chunk([], [], file.unfinished or 1, 0, 0, file.position, file.size, form, unfinished=file.unfinished)
 
 
 def _document_chunks(file: UsageFile, count: int) -> Iterator[Chunk]:

@@ -201,3 +201,14 @@ SELECT customer_id FROM customer WHERE book_id = $1 AND ref = $2
 
 -- name: any_usage_behind
 SELECT EXISTS (SELECT FROM usage_tail($1, $2, 9223372036854775807, $3, $4, NULL))
+
+-- name: months_away
+SELECT usage_months_away($1, $2, $3)
+
+-- name: any_total
+SELECT EXISTS (
+    SELECT FROM unnest($6::timestamptz[], $7::timestamptz[]) AS span (start_at, end_at)
+    JOIN usage_total ON book_id = $1 AND type = $2 AND quantity = $3 AND customer_id = $4
+        AND starts_at >= date_trunc($5, start_at, 'UTC') AND starts_at < end_at
+    WHERE events > 0
+)

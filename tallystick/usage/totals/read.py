@@ -16,6 +16,7 @@ from tallystick.periods import Period
 from tallystick.usage.aggregate import MeterQuery, divide_by_unit
 from tallystick.usage.model import write_number
 from tallystick.usage.totals.buckets import take_apart
+from tallystick.usage.totals.require_there import require_there
 
 _queries = queries_beside(__file__)
 _plan_for_the_values = _queries.value("plan_for_the_values")
@@ -33,6 +34,8 @@ _OF_PARTS = {"count", "sum", "unique"}
 """What is read of the parts of totals alone, each of which is planned by itself."""
 _ALL = 2**63 - 1
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_FIRST = dt.datetime(1, 1, 3, tzinfo=dt.UTC)
+"""Before all usage: a level holds from wherever it was set."""
 _MICROSECOND = dt.timedelta(microseconds=1)
 _HOUR, _DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 """What totals are of: of everybody together by hour, of single customers by day."""
@@ -97,10 +100,12 @@ async def read_totals(connection: Connection, book_id: int, wanted: Wanted, afte
 
     Raises:
         InvalidInput: *after* is not a cursor (``invalid_input``).
+        EventsAway: events that it takes have left with their month (``usage.events_away``).
     """
     if wanted.meter.aggregation not in _OF_PARTS:
         await _plan_for_the_values(connection)
     behind = _read_cursor(after, wanted)
+    await _require_there(connection, book_id, wanted, _taken_singly(wanted))
     if wanted.by_customer and wanted.customer_id is None:
         return await _read_by_customer(connection, book_id, wanted, behind, limit)
     if not wanted.by_customer and behind.start is not None:  # the buckets before need not be read again
@@ -151,6 +156,7 @@ async def _read(
         case "time_weighted":
             return [_held(row, wanted) for row in await _read_held(connection, *straight, meter.dimension)]
         case "max" if await _any_correction(connection, book_id, through, _ALL):
+            await _require_there(connection, book_id, wanted, [Period(wanted.edges[0], wanted.edges[-1])])
             return await _read_largest(connection, *straight)
     pieces = take_apart(wanted.edges, _HOUR if customers is None else _DAY)
     ends = [one.start_at for one in pieces.ends], [one.end_at for one in pieces.ends]
@@ -161,6 +167,22 @@ async def _read(
     rows = await _read_totals(connection, *asked)
     place = {"count": 3, "sum": 4, "max": 5}[meter.aggregation]
     return [(*row[:4], row[place]) for row in rows]
+
+
+def _taken_singly(wanted: Wanted) -> Sequence[Period]:
+    """Return the spans, in order, of which single events are read, whatever the totals keep."""
+    match wanted.meter.aggregation:
+        case "latest":
+            return [Period(wanted.edges[0], wanted.edges[-1])]
+        case "time_weighted":
+            return [Period(_FIRST, wanted.edges[-1])]
+    told_apart = wanted.by_customer or wanted.customer_id is not None
+    return take_apart(wanted.edges, _DAY if told_apart else _HOUR).ends
+
+
+async def _require_there(connection: Connection, book_id: int, wanted: Wanted, spans: Sequence[Period]) -> None:
+    measured = wanted.meter.event_type, wanted.meter.quantity or ""
+    await require_there(connection, book_id, measured, wanted.customer_id, spans)
 
 
 def _held(row: tuple[Any, ...], wanted: Wanted) -> tuple[Any, ...]:

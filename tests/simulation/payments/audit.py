@@ -1,6 +1,7 @@
 """The audit: provider, payments, ledger, invoices and receipts are read as they lie, and have to tell the same story."""
 
 import asyncio
+import contextlib
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
@@ -9,12 +10,12 @@ from typing import Any
 import asyncpg
 
 from tallystick.payments.providers.sandbox.control import Holdings
+from tests.simulation.payments.audit_back import hold_back_against_provider, read_back
 from tests.simulation.payments.customers import Customers
 from tests.simulation.payments.world import TOTAL, World
 
 PAYMENT_SETTLE = 3
-_LEFT = "SELECT count(*) FROM tallystick.job WHERE queue = 'payments'"
-_LEFT_SOON = "SELECT count(*) FROM tallystick.job WHERE queue = 'payments' AND due_at <= now() + $1"
+_LEFT_SOON = "SELECT count(*) FROM tallystick.job WHERE due_at <= now() + $1"
 _SOON = 16 * 60
 """The longest that a payment waits between two tries, and a little."""
 _READ = """
@@ -36,11 +37,12 @@ FROM tallystick.payment
 """
 _SETTLED_BY_TRANSFERS = """
 SELECT count(*), coalesce(sum(transfer.amount), 0)::bigint FROM tallystick.transfer
-JOIN tallystick.account ON account_id = debit_account_id WHERE account.code = 'providers/sandbox/USD'
+JOIN tallystick.account ON account_id = debit_account_id
+WHERE account.code = 'providers/sandbox/USD' AND transfer.reason = $1
 """
 _PAID_IN = """
 SELECT account.code, sum(transfer.amount)::bigint FROM tallystick.transfer
-JOIN tallystick.account ON account_id = credit_account_id GROUP BY 1
+JOIN tallystick.account ON account_id = credit_account_id WHERE transfer.reason = $1 GROUP BY 1
 """
 _STATES = """
 SELECT invoice_id::text, (SELECT state FROM tallystick.invoice_state AS noted WHERE noted.invoice_id = issued.invoice_id
@@ -49,17 +51,14 @@ FROM tallystick.invoice_issue AS issued
 """
 
 
-async def until_known(world: World, seconds: float) -> bool:
-    """Wait until nothing is left to be done soon about any payment; True if nothing is left at all."""
+async def until_known(world: World, seconds: float) -> None:
+    """Wait until nothing is left to be done soon about anything; the audit names what is left."""
     connection = await asyncpg.connect(world.database)
     try:
-        async with asyncio.timeout(seconds):
-            while await connection.fetchval(_LEFT_SOON, dt.timedelta(seconds=world.ahead + _SOON)):  # noqa: ASYNC110 - it is another process that does it
-                await asyncio.sleep(0.2)
-    except TimeoutError:
-        return False  # the audit names those that are left
-    else:
-        return not await connection.fetchval(_LEFT)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while await connection.fetchval(_LEFT_SOON, dt.timedelta(seconds=world.ahead + _SOON)):  # noqa: ASYNC110 - it is another process that does it
+                    await asyncio.sleep(0.2)
     finally:
         await connection.close()
 
@@ -69,9 +68,10 @@ async def audit(world: World, customers: Customers) -> list[str]:
     connection = await asyncpg.connect(world.database)
     try:
         payments = [dict(row) for row in await connection.fetch(_READ)]
-        count, moved = (await connection.fetch(_SETTLED_BY_TRANSFERS))[0]
-        paid_in = dict(map(tuple, await connection.fetch(_PAID_IN)))
+        count, moved = (await connection.fetch(_SETTLED_BY_TRANSFERS, PAYMENT_SETTLE))[0]
+        paid_in = dict(map(tuple, await connection.fetch(_PAID_IN, PAYMENT_SETTLE)))
         states = dict(map(tuple, await connection.fetch(_STATES)))
+        back = await read_back(connection)
     finally:
         await connection.close()
     holdings = await world.control.holdings()
@@ -83,7 +83,8 @@ async def audit(world: World, customers: Customers) -> list[str]:
     taken = sum(one["amount"] for one in settled)
     if (count, moved) != (len(settled), taken):
         problems.append(f"{len(settled)} payments of {taken} settled, the ledger moved {count} of {moved}")
-    problems += _hold_against_invoices(settled, paid_in, states)
+    problems += _hold_against_invoices(settled, paid_in, states, back.off_invoices)
+    problems += hold_back_against_provider(back, holdings, customers)
     return problems
 
 
@@ -144,15 +145,16 @@ def _hold_against_told(payments: Iterable[dict[str, Any]], customers: Customers)
 
 
 def _hold_against_invoices(
-    settled: Iterable[dict[str, Any]], paid_in: dict[str, int], states: dict[str, str | None]
+    settled: Iterable[dict[str, Any]], paid_in: dict[str, int], states: dict[str, str | None], off: Counter[str]
 ) -> list[str]:
-    """Find each invoice paid once, or owed whole."""
+    """Find each invoice paid once, or owed whole; what went back of it is owed again."""
     problems = []
     paying = Counter(payment["invoice"] for payment in settled)
     for invoice, state in states.items():
         came = paid_in.get(f"invoices/{invoice}/receivable", 0)
-        if came != min(paying[invoice], 1) * TOTAL or (state == "paid") != (came == TOTAL):
-            problems.append(f"invoice {invoice}: {paying[invoice]} payments settled, {came} came, its state is {state}")
+        if came != min(paying[invoice], 1) * TOTAL or (state == "paid") != (came - off[invoice] == TOTAL):
+            said = f"{paying[invoice]} payments settled, {came} came, {off[invoice]} went back, its state is {state}"
+            problems.append(f"invoice {invoice}: {said}")
         if paying[invoice] > 1:
             problems.append(f"invoice {invoice} was paid {paying[invoice]} times")
     return problems

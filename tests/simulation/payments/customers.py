@@ -13,6 +13,7 @@ from tests.simulation.payments.world import World
 
 AT_ONCE = 32
 _ABANDON, _SECOND_TAB, _AGAIN = 0.04, 0.05, 2
+_WANT_BACK, _ALL_OF_IT, _TWICE = 0.25, 0.5, 0.3
 _ASKS = 40
 """How often somebody who gets no answer sends the same again."""
 
@@ -25,6 +26,8 @@ class Customers:
     seed: int
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By payment the last that anybody was told of it."""
+    refunds_told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By refund the last that anybody was told of it."""
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
@@ -79,6 +82,8 @@ class _Customer:
             done = await self._post(started)
             if done is None or done["status"] != "failed":
                 self.all.counts[str(done and done["status"])] += 1
+                if done is not None and done["status"] == "settled" and self.chance.random() < _WANT_BACK:
+                    await self._want_back(done)
                 return
             self.all.counts["declined"] += 1
 
@@ -95,6 +100,15 @@ class _Customer:
     async def _post(self, started: dict[str, Any]) -> dict[str, Any] | None:
         body = {**self._who(), "transaction_id": started["transaction_id"], "amount": started["amount"]}
         return await self._ask("post", body)
+
+    async def _want_back(self, paid: dict[str, Any]) -> None:
+        """Have the shop give back a part or all, and sometimes two of it at once, off the invoice."""
+        what, body = f"{paid['payment_id']}/refund", {"reason": "came broken", "take_from": "invoice"}
+        amount = None if self.chance.random() < _ALL_OF_IT else self.chance.randint(1, paid["amount"])
+        times = 2 if self.chance.random() < _TWICE else 1
+        for told in await asyncio.gather(*(self._ask(what, {**body, "amount": amount}) for _ in range(times))):
+            if told is not None:
+                self.all.counts[f"refund {told['status']}"] += 1
 
     def _who(self) -> dict[str, str]:
         at = dt.datetime.now(dt.UTC).isoformat()
@@ -116,7 +130,7 @@ class _Customer:
                     self.all.counts["no answer"] += 1
                 else:
                     if response.status == 200:
-                        self.all.hear(answer)
+                        self._hear(answer)
                         return answer
                     if response.status < 500:
                         self._require_expected(answer)
@@ -125,9 +139,16 @@ class _Customer:
         self.all.problems.append(f"{self.customer} got no answer to {what}")
         return None
 
+    def _hear(self, answer: dict[str, Any]) -> None:
+        if "refund_id" in answer:
+            self.all.refunds_told[answer["refund_id"]] = answer
+        else:
+            self.all.hear(answer)
+
     def _require_expected(self, answer: dict[str, Any]) -> None:
-        """Take those refusals alone that a customer who presses twice has to expect."""
+        """Take those refusals alone that a customer who presses twice has to expect, or whose bank was faster."""
         code = answer.get("code", "")
         self.all.counts[code] += 1
-        if code not in {"payments.under_way", "payments.nothing_to_pay", "payments.ended"}:
+        expected = {"payments.under_way", "payments.nothing_to_pay", "payments.ended", "refunds.too_much"}
+        if code not in expected:
             self.all.problems.append(f"{self.customer} was told {answer}")

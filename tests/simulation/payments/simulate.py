@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tests.simulation.payments.audit import audit, until_known
 from tests.simulation.payments.customers import Customers
-from tests.simulation.payments.world import made_world
+from tests.simulation.payments.world import LATER, made_world
 
 _KNOWN_SECONDS = 180
-_JUMPS = 3
-"""What is opened only after the first jump has half an hour of its own; and then there are answers that are lost."""
+_DAY = 25 * 60 * 60
+"""What is opened only after the first jump has half an hour of its own; refunds and disputes are looked at a day later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,15 @@ async def simulate(seed: int, payments: int) -> Report:
             (error,) = await asyncio.gather(hurting, return_exceptions=True)
             if not isinstance(error, asyncio.CancelledError):
                 raise RuntimeError("the world could not be hurt") from error  # noqa: TRY004 - it says what happened
-            for _ in range(_JUMPS):
-                await world.go_on_later()
-                if await until_known(world, _KNOWN_SECONDS):
-                    break
+            for ahead in (LATER, _DAY):
+                await world.go_on_later(ahead)
+                await until_known(world, _KNOWN_SECONDS)
+            await world.pay_out()
+            await world.go_on_later(_DAY)
+            await until_known(world, _KNOWN_SECONDS)
+            await world.look_at_payouts()  # for lines of disputes that were heard of from the report that has them
+            await until_known(world, _KNOWN_SECONDS)
+            customers.counts |= await world.count()
             problems = await audit(world, customers)
             killed = world.killed
     seconds = time.monotonic() - began

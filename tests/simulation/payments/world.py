@@ -8,11 +8,14 @@ import random
 import re
 import secrets
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 from tallystick.db.embedded import EmbeddedServer, serving
 from tallystick.db.migrate import migrate
@@ -46,10 +49,18 @@ def rates_of(payments: int) -> dict[str, Any]:
             "capture": {**lost, "decline": "0.05", "action": "0.05", "wait": "0.05"},
             "find": lost,
             "cancel": lost,
+            "refund": {**lost, "decline": "0.1", "wait": "0.3"},
+            "find_refund": lost,
+            "find_dispute": lost,
+            "list_payouts": lost,
+            "read_payout": lost,
         },
         "webhooks": {"duplicate": "0.1", "late": "0.1", "out_of_order": "0.1", "forged": "0.05", "lost": "0.2"},
         "authentications_failed": "0.3",
         "captures_declined_later": "0.3",
+        "refunds_failed_later": "0.3",
+        "disputes": "0.08",
+        "payout_every": 40,
         "decided_after_ms": 300,
     }
 
@@ -130,12 +141,30 @@ class World:
         if 0 in self.addresses:
             await self.control.send_webhooks_to(f"{self.addresses[0]}/v1/books/{FIRST_BOOK}/providers/sandbox/webhook")
 
-    async def go_on_later(self) -> None:
+    async def go_on_later(self, seconds: int) -> None:
         """Have one server alone, at a time at which whatever waits is due."""
         for number in list(self.servers):
             await self.kill(number)
-        self.ahead += LATER
+        self.ahead += seconds
         await self.start(0)
+
+    async def look_at_payouts(self) -> None:
+        """Have what waits in payouts looked at now, and not within the hour."""
+        headers = {"authorization": f"Bearer {self.key}", "idempotency-key": str(uuid7())}
+        url = f"{self.addresses[0]}/v1/books/{FIRST_BOOK}/payouts/read"
+        async with aiohttp.ClientSession(headers=headers) as http, http.post(url, json={}) as response:
+            response.raise_for_status()
+
+    async def count(self) -> Counter[str]:
+        """Count what went back at the provider, and what it paid out."""
+        held = await self.control.holdings()
+        back = Counter(f"dispute {one.status.value} there" for one in held.disputes)
+        back |= Counter(f"refund {one.status.value} there" for one in held.refunds)
+        return back | Counter({"payouts": len(held.payouts)})
+
+    async def pay_out(self) -> None:
+        """Have the provider pay out all that it owes, and tell by no webhook."""
+        await self.control.pay_out("USD")
 
 
 @asynccontextmanager

@@ -39,7 +39,7 @@ class Native:
     def __init__(self, desk: Desk, sender: Sender, hang_seconds: float) -> None:
         """Ask *desk*; a timeout that was ordered hangs for *hang_seconds*, then answers 504."""
         self._desk = desk
-        self._register = desk.register
+        self._register = register = desk.register
         self._sender = sender
         self._hang_seconds = hang_seconds
         self._handlers: Mapping[tuple[str, str, bool, str], Handler] = {
@@ -48,20 +48,28 @@ class Native:
             ("GET", "transactions", True, ""): self._find,
             ("POST", "transactions", True, "capture"): self._capture,
             ("POST", "transactions", True, "cancel"): self._cancel,
-            ("POST", "transactions", True, "authenticate"): self._authenticate,
-            ("POST", "transactions", True, "complete"): self._complete,
+            ("POST", "transactions", True, "authenticate"): self._decider(
+                Call.AUTHENTICATE, lambda which, done: register.transactions.authenticate(which, succeeded=done)
+            ),
+            ("POST", "transactions", True, "complete"): self._decider(
+                Call.COMPLETE, lambda which, done: register.transactions.complete(which, succeeded=done)
+            ),
             ("POST", "refunds", False, ""): self._refund,
             ("GET", "refunds", False, ""): self._find_refund,
-            ("POST", "refunds", True, "decide"): self._decide_refund,
+            ("POST", "refunds", True, "decide"): self._decider(
+                Call.DECIDE_REFUND, lambda which, done: register.refunds.decide(which, succeeded=done)
+            ),
             ("POST", "disputes", False, ""): self._open_dispute,
             ("GET", "disputes", True, ""): self._find_dispute,
-            ("POST", "disputes", True, "decide"): self._decide_dispute,
+            ("POST", "disputes", True, "decide"): self._decider(
+                Call.DECIDE_DISPUTE, lambda which, done: register.disputes.decide(which, won=done)
+            ),
             ("POST", "payouts", False, ""): self._pay_out,
             ("GET", "payouts", False, ""): self._list_payouts,
             ("GET", "payouts", True, ""): self._read_payout,
             ("POST", "payouts", True, "fail"): self._fail_payout,
-            ("POST", "fees", False, ""): self._charge_fee,
-            ("POST", "adjustments", False, ""): self._adjust,
+            ("POST", "fees", False, ""): self._adder(Call.CHARGE_FEE, register.payouts.charge_fee),
+            ("POST", "adjustments", False, ""): self._adder(Call.ADJUST, register.payouts.adjust),
             ("GET", "holdings", False, ""): self._hold,
             ("POST", "faults", False, ""): self._order_faults,
             ("DELETE", "faults", False, ""): self._forget_faults,
@@ -89,50 +97,39 @@ class Native:
     async def _create(self, exchange: Exchange, _: str) -> object:
         key, order = _key(exchange), await exchange.read(_CREATE)
         return await self._desk.answer(
-            Call.CREATE, order.reference, lambda fate: self._register.create(key, order, fate)
+            Call.CREATE, order.reference, lambda fate: self._register.transactions.create(key, order, fate)
         )
 
     async def _capture(self, exchange: Exchange, which: str) -> object:
         key, order = _key(exchange), await exchange.read(_CAPTURE)
         reference = self._desk.reference_of(which)
         return await self._desk.answer(
-            Call.CAPTURE, reference, lambda fate: self._register.capture(key, which, order, fate)
+            Call.CAPTURE, reference, lambda fate: self._register.transactions.capture(key, which, order, fate)
         )
 
     async def _cancel(self, _: Exchange, which: str) -> object:
         reference = self._desk.reference_of(which)
-        return await self._desk.answer(Call.CANCEL, reference, lambda _: self._register.cancel(which))
+        return await self._desk.answer(Call.CANCEL, reference, lambda _: self._register.transactions.cancel(which))
 
     async def _find(self, _: Exchange, which: str) -> object:
-        reference = self._desk.reference_of(which)
-        return await self._desk.answer(Call.FIND, reference, lambda _: self._register.find(which))
+        return await self._desk.find(which)
 
     async def _find_all(self, exchange: Exchange, _: str) -> object:
         """Return the transaction of one reference, or all of them with what was captured in all."""
         reference = exchange.query("reference")
         if reference is None:
-            everything = list(self._register.transactions.values())
+            everything = list(self._register.transactions.by_id.values())
             await self._desk.durable()
-            return {"transactions": everything, "captured": self._register.captured()}
-        found = await self._desk.answer(Call.FIND, reference, lambda _: self._register.find_by_reference(reference))
+            return {"transactions": everything, "captured": self._register.transactions.captured()}
+        found = await self._desk.answer(
+            Call.FIND, reference, lambda _: self._register.transactions.find_by_reference(reference)
+        )
         return {"transactions": [] if found is None else [found]}
-
-    async def _authenticate(self, exchange: Exchange, which: str) -> object:
-        succeeded = (await exchange.read(_DECISION)).succeeded
-        return await self._desk.answer(
-            Call.AUTHENTICATE, which, lambda _: self._register.authenticate(which, succeeded=succeeded)
-        )
-
-    async def _complete(self, exchange: Exchange, which: str) -> object:
-        succeeded = (await exchange.read(_DECISION)).succeeded
-        return await self._desk.answer(
-            Call.COMPLETE, which, lambda _: self._register.complete(which, succeeded=succeeded)
-        )
 
     async def _refund(self, exchange: Exchange, _: str) -> object:
         key, order = _key(exchange), await exchange.read(_REFUND)
         return await self._desk.answer(
-            Call.REFUND, order.reference, lambda fate: self._register.refund(key, order, fate)
+            Call.REFUND, order.reference, lambda fate: self._register.refunds.make(key, order, fate)
         )
 
     async def _find_refund(self, exchange: Exchange, _: str) -> object:
@@ -140,78 +137,72 @@ class Native:
         if transaction_id is None or reference is None:
             raise Refusal(422, "transaction_id and reference are both needed")
         found = await self._desk.answer(
-            Call.FIND_REFUND, reference, lambda _: self._register.find_refund(transaction_id, reference)
+            Call.FIND_REFUND, reference, lambda _: self._register.refunds.find_by_reference(transaction_id, reference)
         )
         return {"refunds": [] if found is None else [found]}
-
-    async def _decide_refund(self, exchange: Exchange, which: str) -> object:
-        succeeded = (await exchange.read(_DECISION)).succeeded
-        return await self._desk.answer(
-            Call.DECIDE_REFUND, which, lambda _: self._register.decide_refund(which, succeeded=succeeded)
-        )
 
     async def _open_dispute(self, exchange: Exchange, _: str) -> object:
         order = await exchange.read(_DISPUTE)
         return await self._desk.answer(
             Call.OPEN_DISPUTE,
             order.transaction_id,
-            lambda _: self._register.open_dispute(order.transaction_id, order.amount, order.reason),
+            lambda _: self._register.disputes.open(order.transaction_id, order.amount, order.reason),
         )
 
     async def _find_dispute(self, _: Exchange, which: str) -> object:
-        return await self._desk.answer(Call.FIND_DISPUTE, which, lambda _: self._register.find_dispute(which))
-
-    async def _decide_dispute(self, exchange: Exchange, which: str) -> object:
-        won = (await exchange.read(_DECISION)).succeeded
-        return await self._desk.answer(
-            Call.DECIDE_DISPUTE, which, lambda _: self._register.decide_dispute(which, won=won)
-        )
+        return await self._desk.answer(Call.FIND_DISPUTE, which, lambda _: self._register.disputes.find(which))
 
     async def _pay_out(self, exchange: Exchange, _: str) -> object:
         order = await exchange.read(_PAYOUT)
         return await self._desk.answer(
-            Call.PAY_OUT, order.currency, lambda _: self._register.pay_out(order.currency, order.flaw)
+            Call.PAY_OUT, order.currency, lambda _: self._register.payouts.pay_out(order.currency, order.flaw)
         )
 
     async def _list_payouts(self, exchange: Exchange, _: str) -> object:
         after = exchange.query("after")
-        found = await self._desk.answer(Call.LIST_PAYOUTS, after or "", lambda _: self._register.list_payouts(after))
+        found = await self._desk.answer(
+            Call.LIST_PAYOUTS, after or "", lambda _: self._register.payouts.list_after(after)
+        )
         return {"payouts": found}
 
     async def _read_payout(self, _: Exchange, which: str) -> object:
-        payout, lines = await self._desk.answer(Call.READ_PAYOUT, which, lambda _: self._register.read_payout(which))
+        payout, lines = await self._desk.answer(Call.READ_PAYOUT, which, lambda _: self._register.payouts.read(which))
         return {"payout": payout, "lines": lines}
 
     async def _fail_payout(self, _: Exchange, which: str) -> object:
-        return await self._desk.answer(Call.FAIL_PAYOUT, which, lambda _: self._register.fail_payout(which))
+        return await self._desk.answer(Call.FAIL_PAYOUT, which, lambda _: self._register.payouts.fail(which))
 
-    async def _charge_fee(self, exchange: Exchange, _: str) -> object:
-        order = await exchange.read(_LINE)
-        return await self._desk.answer(
-            Call.CHARGE_FEE,
-            order.currency,
-            lambda _: self._register.charge_fee(order.amount, order.currency, order.description),
-        )
+    def _decider(self, call: Call, decide: Callable[[str, bool], object]) -> Handler:
+        """Return the handler by which somebody decides what was open: which, and whether it succeeded."""
 
-    async def _adjust(self, exchange: Exchange, _: str) -> object:
-        order = await exchange.read(_LINE)
-        return await self._desk.answer(
-            Call.ADJUST,
-            order.currency,
-            lambda _: self._register.adjust(order.amount, order.currency, order.description),
-        )
+        async def handle(exchange: Exchange, which: str) -> object:
+            succeeded = (await exchange.read(_DECISION)).succeeded
+            return await self._desk.answer(call, which, lambda _: decide(which, succeeded))
+
+        return handle
+
+    def _adder(self, call: Call, add: Callable[[int, str, str], object]) -> Handler:
+        """Return the handler that adds a line of no transaction: an amount, its currency and what it is for."""
+
+        async def handle(exchange: Exchange, _: str) -> object:
+            order = await exchange.read(_LINE)
+            return await self._desk.answer(
+                call, order.currency, lambda _: add(order.amount, order.currency, order.description)
+            )
+
+        return handle
 
     async def _hold(self, _: Exchange, __: str) -> object:
         """Return everything there is."""
         register = self._register
         await self._desk.durable()
         return {
-            "transactions": list(register.transactions.values()),
-            "refunds": list(register.refunds.values()),
-            "disputes": list(register.disputes.values()),
-            "payouts": list(register.payouts.values()),
-            "captured": register.captured(),
-            "owed": register.balance.owed(),
+            "transactions": list(register.transactions.by_id.values()),
+            "refunds": list(register.refunds.by_id.values()),
+            "disputes": list(register.disputes.by_id.values()),
+            "payouts": list(register.payouts.by_id.values()),
+            "captured": register.transactions.captured(),
+            "owed": register.payouts.balance.owed(),
         }
 
     async def _order_faults(self, exchange: Exchange, _: str) -> object:

@@ -1,7 +1,9 @@
 """What can happen in the sandbox: one record for each thing that did, from which everything else is rebuilt."""
 
 import datetime as dt
+from collections.abc import Mapping
 from enum import Enum
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +18,8 @@ from tallystick.payments.providers.protocol import (
     ProviderRefund,
     ProviderTransaction,
 )
+
+_Kept = TypeVar("_Kept")
 
 UNTOLD = dt.datetime(1970, 1, 1, tzinfo=UTC)
 """When something happened of which the file does not tell the time, since it was written before times were kept."""
@@ -117,6 +121,19 @@ class Refusal(Exception):
         self.status = status
         self.reason = reason
         super().__init__(reason)
+
+
+def known(of: Mapping[str, _Kept], name: str, what: str) -> _Kept:
+    """
+    Return what goes by *name*; *what* is the word for it.
+
+    Raises:
+        Refusal: there is none.
+    """
+    found = of.get(name)
+    if found is None:
+        raise Refusal(404, f"{what}_unknown")
+    return found
 
 
 def event_of(change: Change) -> Event | None:

@@ -24,13 +24,13 @@ async def show_customer_page(desk: Desk, exchange: Exchange) -> None:
     """Show what the customer of a token is asked to do, or note what they chose."""
     token = exchange.path.removeprefix(PATH)
     try:
-        transaction = desk.register.find_by_token(token)
+        transaction = desk.register.transactions.find_by_token(token)
         if exchange.method == "POST":
             succeeded = b"succeeded=yes" in await exchange.body()
             transaction = await desk.answer(
                 Call.AUTHENTICATE,
                 transaction.reference,
-                lambda _: desk.register.authenticate(transaction.id, succeeded=succeeded),
+                lambda _: desk.register.transactions.authenticate(transaction.id, succeeded=succeeded),
             )
     except (Refusal, Lost) as failed:
         status = failed.status if isinstance(failed, Refusal) else 500

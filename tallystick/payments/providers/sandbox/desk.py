@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tallystick.clock import Clock
+from tallystick.payments.providers.protocol import ProviderTransaction
 from tallystick.payments.providers.sandbox.change import Call, Fate, Refusal
 from tallystick.payments.providers.sandbox.faults import Faults, Way
 from tallystick.payments.providers.sandbox.plan import Plan
@@ -68,13 +69,24 @@ class Desk:
             raise Lost(way)
         return answer
 
+    async def find(self, transaction_id: str) -> ProviderTransaction:
+        """
+        Return a transaction as it stands, unless asking for it is to fail.
+
+        Raises:
+            Refusal: there is none of this id.
+            Lost: the request or its answer is lost, on order or by plan.
+        """
+        reference = self.reference_of(transaction_id)
+        return await self.answer(Call.FIND, reference, lambda _: self.register.transactions.find(transaction_id))
+
     async def durable(self) -> None:
         """Wait until everything that happened so far is on disk."""
         await self._state.durable()
 
     def reference_of(self, transaction_id: str) -> str:
         """Return the reference of a transaction, or its id if there is none of it: what the plan goes by."""
-        found = self.register.transactions.get(transaction_id)
+        found = self.register.transactions.by_id.get(transaction_id)
         return transaction_id if found is None else found.reference
 
     async def _act(self, act: Callable[[Fate], _Answer], fate: Fate) -> _Answer:

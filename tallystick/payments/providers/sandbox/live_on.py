@@ -30,15 +30,15 @@ class Life:
         self._captures: Counter[str] = Counter()
         self._writing: set[asyncio.Task[None]] = set()
         if desk.plan.rates is not None:
-            self._register.listeners.append(self._hear)
+            self._register.history.listeners.append(self._hear)
 
     def resume(self) -> None:
         """Decide what a process that ended left undecided."""
         if (rates := self._desk.plan.rates) is None:
             return
         register = self._register
-        undecided: list[Record] = [*register.transactions.values()]
-        undecided += [*register.refunds.values(), *register.disputes.values()]
+        undecided: list[Record] = [*register.transactions.by_id.values()]
+        undecided += [*register.refunds.by_id.values(), *register.disputes.by_id.values()]
         for record in undecided:
             self._decide(record, rates)
 
@@ -56,27 +56,27 @@ class Life:
         match record:
             case ProviderTransaction(status=TransactionStatus.ACTION_REQUIRED):
                 failed = strikes("authentication", record.reference, rates.authentications_failed)
-                self._later(rates, lambda: register.authenticate(record.id, succeeded=not failed))
+                self._later(rates, lambda: register.transactions.authenticate(record.id, succeeded=not failed))
             case ProviderTransaction(status=TransactionStatus.PROCESSING):
                 failed = strikes("processing", record.reference, rates.captures_declined_later)
-                self._later(rates, lambda: register.complete(record.id, succeeded=not failed))
+                self._later(rates, lambda: register.transactions.complete(record.id, succeeded=not failed))
             case ProviderRefund(status=RefundStatus.PENDING):
                 failed = strikes("refund", record.reference, rates.refunds_failed_later)
-                self._later(rates, lambda: register.decide_refund(record.id, succeeded=not failed))
+                self._later(rates, lambda: register.refunds.decide(record.id, succeeded=not failed))
             case ProviderDispute(status=DisputeStatus.OPEN):
                 won = strikes("winning", self._desk.reference_of(record.transaction_id), rates.disputes_won)
-                self._later(rates, lambda: register.decide_dispute(record.id, won=won))
+                self._later(rates, lambda: register.disputes.decide(record.id, won=won))
 
     def _follow_capture(self, taken: ProviderTransaction, rates: Rates) -> None:
         """Let the customer dispute it, and the provider pay out after so many."""
         if self._desk.plan.strikes("dispute", taken.reference, rates.disputes):
-            self._later(rates, lambda: self._register.open_dispute(taken.id))
+            self._later(rates, lambda: self._register.disputes.open(taken.id))
         if rates.payout_every is None:
             return
         self._captures[taken.currency] += 1
         if self._captures[taken.currency] % rates.payout_every == 0:
             flaw = self._desk.plan.flaw(taken.currency)
-            self._later(rates, lambda: self._register.pay_out(taken.currency, flaw))
+            self._later(rates, lambda: self._register.payouts.pay_out(taken.currency, flaw))
 
     def _later(self, rates: Rates, act: Callable[[], object]) -> None:
         def happen() -> None:

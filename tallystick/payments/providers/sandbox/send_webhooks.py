@@ -110,7 +110,7 @@ class Sender:
         self._under_way: set[asyncio.Task[None]] = set()
         self._sent = asyncio.Event()
         """Set, and made anew, whenever an event was sent."""
-        desk.register.listeners.append(self.tell)
+        desk.register.history.listeners.append(self.tell)
 
     def set_endpoint(self, endpoint: Endpoint | None) -> None:
         """

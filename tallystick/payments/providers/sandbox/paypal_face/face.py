@@ -162,18 +162,16 @@ class PayPalFace:
         )
         key = _key(exchange)
         opened = await self._desk.answer(
-            Call.CREATE, unit.custom_id, lambda fate: self._register.create(key, request, fate)
+            Call.CREATE, unit.custom_id, lambda fate: self._register.transactions.create(key, request, fate)
         )
         if opened.status is TransactionStatus.DECLINED:
             raise Refusal(422, "PAYEE_ACCOUNT_RESTRICTED")
         # As it is when it is fresh, whatever it has come to: nobody has approved it, and this is where it is done.
         approve = {"href": self._page(opened), "rel": "approve", "method": "GET"}
-        return 201, self._order(self._register.find(opened.id)) | {"status": "CREATED", "links": [approve]}
+        return 201, self._order(self._register.transactions.find(opened.id)) | {"status": "CREATED", "links": [approve]}
 
     async def _find(self, _: Exchange, which: str) -> tuple[int, object]:
-        own = word.from_paypal(which)
-        found = await self._desk.answer(Call.FIND, self._desk.reference_of(own), lambda _: self._register.find(own))
-        return 200, self._order(found)
+        return 200, self._order(await self._desk.find(word.from_paypal(which)))
 
     async def _change(self, exchange: Exchange, which: str) -> tuple[int, object]:
         """Take the one change that gives an order up: its description."""
@@ -182,7 +180,7 @@ class PayPalFace:
             raise Refusal(422, "NOT_PATCHABLE")
 
         def act(_: Fate) -> ProviderTransaction:
-            canceled = self._register.cancel(own)
+            canceled = self._register.transactions.cancel(own)
             if canceled.status is not TransactionStatus.CANCELED:
                 raise Refusal(422, "ORDER_ALREADY_COMPLETED")
             return canceled
@@ -194,10 +192,10 @@ class PayPalFace:
         own, key = word.from_paypal(which), _key(exchange)
 
         def act(fate: Fate) -> ProviderTransaction:
-            before = self._register.find(own)
+            before = self._register.transactions.find(own)
             if before.status is TransactionStatus.ACTION_REQUIRED:
                 raise Refusal(422, "ORDER_NOT_APPROVED")  # PayPal does not keep in mind that it was asked
-            return self._register.capture(key, own, CaptureRequest(before.amount, before.currency), fate)
+            return self._register.transactions.capture(key, own, CaptureRequest(before.amount, before.currency), fate)
 
         taken = await self._desk.answer(Call.CAPTURE, self._desk.reference_of(own), act)
         if taken.status is TransactionStatus.ACTION_REQUIRED:
@@ -207,9 +205,7 @@ class PayPalFace:
         return 201, self._order(taken)
 
     async def _find_capture(self, _: Exchange, which: str) -> tuple[int, object]:
-        own = word.captured_by(which)
-        found = await self._desk.answer(Call.FIND, self._desk.reference_of(own), lambda _: self._register.find(own))
-        taken = word.captures(found)
+        taken = word.captures(await self._desk.find(word.captured_by(which)))
         if not taken:
             raise Refusal(404, "INVALID_RESOURCE_ID")
         return 200, taken[0]
@@ -220,7 +216,7 @@ class PayPalFace:
         request = RefundRequest(asked.custom_id, word.captured_by(which), amount, asked.amount.currency_code)
 
         def act(fate: Fate) -> ProviderRefund:
-            return self._register.refund(key, request, fate)
+            return self._register.refunds.make(key, request, fate)
 
         return 201, word.refund(await self._desk.answer(Call.REFUND, asked.custom_id, act))
 
@@ -229,13 +225,12 @@ class PayPalFace:
     async def _find_dispute(self, _: Exchange, which: str) -> tuple[int, object]:
         own = word.from_paypal(which)
         return 200, word.dispute(
-            await self._desk.answer(Call.FIND_DISPUTE, own, lambda _: self._register.find_dispute(own))
+            await self._desk.answer(Call.FIND_DISPUTE, own, lambda _: self._register.disputes.find(own))
         )
 
     async def _find_disputes(self, exchange: Exchange, _: str) -> tuple[int, object]:
         own = word.captured_by(exchange.query("disputed_transaction_id") or "")
-        found = [one for one in self._register.disputes.values() if one.transaction_id == own]
-        return 200, {"items": [word.dispute(one) for one in reversed(found)]}
+        return 200, {"items": [word.dispute(one) for one in reversed(self._register.disputes.of_transaction(own))]}
 
     async def _search(self, exchange: Exchange, _: str) -> tuple[int, object]:
         """List what moved between two instants; the balance is told to nobody who asks for more than that."""
@@ -260,18 +255,18 @@ class PayPalFace:
         }
 
     def _movements(self, start: dt.datetime, end: dt.datetime, *, with_balance: bool) -> list[dict[str, Any]]:
-        register, moved = self._register, []
-        for payout_id in register.payouts:
-            at = register.paid_out_at(payout_id)
-            payout, lines = register.read_payout(payout_id)
+        payouts, moved = self._register.payouts, []
+        for payout_id in payouts.by_id:
+            at = payouts.paid_out_at(payout_id)
+            payout, lines = payouts.read(payout_id)
             moved += [(line.occurred_at, word.movement(line)) for line in lines]
             moved.append((at, word.withdrawal(payout, at, with_balance=with_balance)))
-        for code in register.balance.owed():
-            moved += [(line.occurred_at, word.movement(line)) for line in register.balance.waiting(code)]
+        for code in payouts.balance.owed():
+            moved += [(line.occurred_at, word.movement(line)) for line in payouts.balance.waiting(code)]
         return [worded for at, worded in moved if start <= at <= end]
 
     def _order(self, paid: ProviderTransaction) -> dict[str, Any]:
-        refunds = [one for one in self._register.refunds.values() if one.transaction_id == paid.id]
+        refunds = self._register.refunds.of_transaction(paid.id)
         return word.order(paid, refunds, paid.action_url or self._page(paid))
 
     def _page(self, paid: ProviderTransaction) -> str:

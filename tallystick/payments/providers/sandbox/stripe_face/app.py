@@ -134,17 +134,20 @@ class StripeFace:
         except msgspec.ValidationError as wrong:
             raise WrongParameter("parameter_invalid", str(wrong).partition("$.")[2].rstrip("`")) from wrong
         return await self._intent_answer(
-            Call.CREATE, request.reference, form, lambda fate: self._register.create(key, request, fate)
+            Call.CREATE, request.reference, form, lambda fate: self._register.transactions.create(key, request, fate)
         )
 
     async def _capture(self, exchange: Exchange, which: str, form: Form) -> Answer:
         key, own = _key(exchange), own_id(which)
-        transaction = self._register.find(own)
+        transaction = self._register.transactions.find(own)
         if form.find("amount_to_capture") and form.number("amount_to_capture") != transaction.amount:
             raise WrongParameter("amount_too_small", "amount_to_capture")
         request = CaptureRequest(transaction.amount, transaction.currency)
         return await self._intent_answer(
-            Call.CAPTURE, transaction.reference, form, lambda fate: self._register.capture(key, own, request, fate)
+            Call.CAPTURE,
+            transaction.reference,
+            form,
+            lambda fate: self._register.transactions.capture(key, own, request, fate),
         )
 
     async def _intent_answer(
@@ -163,23 +166,20 @@ class StripeFace:
         return self._intent(moved, form)
 
     def _has_moved(self, call: Call, reference: str) -> bool:
-        found = self._register.find_by_reference(reference)
+        found = self._register.transactions.find_by_reference(reference)
         return found is not None and (call is Call.CREATE or found.status is not TransactionStatus.CREATED)
 
     async def _find(self, _: Exchange, which: str, form: Form) -> Answer:
-        own = own_id(which)
-        reference = self._desk.reference_of(own)
-        return self._intent(await self._desk.answer(Call.FIND, reference, lambda _: self._register.find(own)), form)
+        return self._intent(await self._desk.find(own_id(which)), form)
 
     async def _confirm(self, _: Exchange, which: str, form: Form) -> Answer:
         """Tell how it stands: it was confirmed from the start."""
-        own = own_id(which)
-        return self._intent(self._register.find(own), form)
+        return self._intent(self._register.transactions.find(own_id(which)), form)
 
     async def _cancel(self, _: Exchange, which: str, form: Form) -> Answer:
         own = own_id(which)
         reference = self._desk.reference_of(own)
-        ended = await self._desk.answer(Call.CANCEL, reference, lambda _: self._register.cancel(own))
+        ended = await self._desk.answer(Call.CANCEL, reference, lambda _: self._register.transactions.cancel(own))
         if ended.status in {TransactionStatus.CAPTURED, TransactionStatus.PROCESSING} or own in self._given_up:
             raise Refusal(400, "payment_intent_unexpected_state")
         if ended.status is TransactionStatus.DECLINED:
@@ -191,48 +191,47 @@ class StripeFace:
         if asked is None:
             raise WrongParameter("parameter_invalid", "query")
         reference = re.sub(r"\\(.)", r"\1", asked.group(1), flags=re.DOTALL)
-        found = await self._desk.answer(Call.FIND, reference, lambda _: self._register.find_by_reference(reference))
+        found = await self._desk.answer(
+            Call.FIND, reference, lambda _: self._register.transactions.find_by_reference(reference)
+        )
         data = [] if found is None else [self._intent(found, form).content]
         listed = {"object": "search_result", "data": data, "has_more": False, "url": "/v1/payment_intents/search"}
         return Answer(200, {**listed, "next_page": None})
 
     async def _refund(self, exchange: Exchange, _: str, form: Form) -> Answer:
         key, own = _key(exchange), own_id(form.text_of("payment_intent"))
-        paid = self._register.find(own)
-        amount = form.number("amount") if form.find("amount") is not None else self._register.left(own)
+        paid = self._register.transactions.find(own)
+        amount = form.number("amount") if form.find("amount") is not None else self._register.transactions.left(own)
         request = RefundRequest(form.find("metadata[reference]") or key, own, amount, paid.currency)
         made = await self._desk.answer(
-            Call.REFUND, request.reference, lambda fate: self._register.refund(key, request, fate)
+            Call.REFUND, request.reference, lambda fate: self._register.refunds.make(key, request, fate)
         )
         return Answer(200, resources.refund(made, self._created(own)))
 
     async def _list_refunds(self, _: Exchange, __: str, form: Form) -> Answer:
         own = own_id(form.text_of("payment_intent"))
         reference = self._desk.reference_of(own)
-        await self._desk.answer(Call.FIND_REFUND, reference, lambda _: self._register.find(own))
-        made = [one for one in self._register.refunds.values() if one.transaction_id == own]
+        await self._desk.answer(Call.FIND_REFUND, reference, lambda _: self._register.transactions.find(own))
+        made = self._register.refunds.of_transaction(own)
         rendered = [resources.refund(one, self._created(own)) for one in reversed(made)]
         return _page(rendered, form, "/v1/refunds")
 
     async def _find_dispute(self, _: Exchange, which: str, __: Form) -> Answer:
         own = own_id(which)
-        found = await self._desk.answer(Call.FIND_DISPUTE, which, lambda _: self._register.find_dispute(own))
+        found = await self._desk.answer(Call.FIND_DISPUTE, which, lambda _: self._register.disputes.find(own))
         return Answer(200, resources.dispute(found, self._created(found.transaction_id)))
 
     async def _list_payouts(self, _: Exchange, __: str, form: Form) -> Answer:
-        made = await self._desk.answer(Call.LIST_PAYOUTS, "", lambda _: list(self._register.payouts.values()))
+        made = await self._desk.answer(Call.LIST_PAYOUTS, "", lambda _: list(self._register.payouts.by_id.values()))
         return _page([resources.payout(one) for one in reversed(made)], form, "/v1/payouts")
 
     async def _find_payout(self, _: Exchange, which: str, __: Form) -> Answer:
-        found = self._register.payouts.get(own_id(which))
-        if found is None:
-            raise Refusal(404, "payout_unknown")
-        return Answer(200, resources.payout(found))
+        return Answer(200, resources.payout(self._register.payouts.find(own_id(which))))
 
     async def _list_entries(self, _: Exchange, __: str, form: Form) -> Answer:
         """List the lines of the balance that a payout took, and its own."""
         which = own_id(form.text_of("payout"))
-        paid, lines = await self._desk.answer(Call.READ_PAYOUT, which, lambda _: self._register.read_payout(which))
+        paid, lines = await self._desk.answer(Call.READ_PAYOUT, which, lambda _: self._register.payouts.read(which))
         entries = [resources.balance_transaction(line) for line in lines]
         if not form.expands("data.source"):
             entries = [{**entry, "source": entry["source"] and entry["source"]["id"]} for entry in entries]
@@ -249,7 +248,7 @@ class StripeFace:
 
     def _created(self, own_transaction: str) -> int:
         """Return when a transaction was captured, for want of when it was opened; 0 before that."""
-        at = self._register.captured_at(own_transaction)
+        at = self._register.transactions.captured_at(own_transaction)
         return 0 if at is None else resources.seconds(at)
 
 
