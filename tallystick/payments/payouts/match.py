@@ -30,6 +30,11 @@ _NOUNS = {
     "line": "line",
 }
 
+_A_WEEKEND = 3
+"""So many days may lie between what was paid and what was told of it."""
+_SHORTEST_ALIKE = 6
+"""Ids of fewer characters are alike by chance."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -217,7 +222,7 @@ def _partner(line: Line, one: Candidate) -> LikelyPartner:
     days = _days(line, one)
     if score > 0 and days == 0:
         score, whys = score + 10, [*whys, "same day"]
-    elif score > 0 and days <= 3:  # noqa: PLR2004 - a weekend lies between what was paid and what was told
+    elif score > 0 and days <= _A_WEEKEND:
         score, whys = score + 5, [*whys, f"{days} day{'s' if days > 1 else ''} apart"]
     if not one.moved:
         score, whys = score // 2, [*whys, f"it is {one.state}, so our book has no money of it"]
@@ -241,7 +246,7 @@ def _alike(said: str, known: str) -> bool:
     """Say whether two ids differ in a few characters, or one is the other cut off; what all ids begin with counts for nothing."""
     said, known = said.casefold(), known.casefold()
     said, known = said.rsplit("_", 1)[-1], known.rsplit("_", 1)[-1]
-    if min(len(said), len(known)) < 6:  # noqa: PLR2004 - short ones are alike by chance
+    if min(len(said), len(known)) < _SHORTEST_ALIKE:
         return False
     if said.startswith(known) or known.startswith(said):
         return True
