@@ -53,30 +53,41 @@ ORDER BY customer_id
 
 -- name: find_carrying
 SELECT customer_id, asset_id, adjusts_invoice, adjusts_position
-FROM invoice JOIN invoice_line USING (book_id, invoice_id)
-WHERE book_id = $1 AND invoice.product = $2 AND customer_id = ANY ($3::bigint[]) AND detail ? 'carried_over'
+FROM invoice CROSS JOIN LATERAL (
+    SELECT adjusts_invoice, adjusts_position FROM invoice_line
+    WHERE book_id = $1 AND invoice_line.invoice_id = invoice.invoice_id AND detail ? 'carried_over' OFFSET 0
+) AS line
+WHERE book_id = $1 AND product = $2 AND customer_id = ANY ($3::bigint[])
   AND usage_through = (
-      SELECT max(later.usage_through) FROM invoice AS later
-      WHERE later.book_id = $1 AND later.customer_id = invoice.customer_id AND later.product = $2
-        AND later.asset_id = invoice.asset_id)
+      SELECT max(later.usage_through) FROM (
+          SELECT asset_id, usage_through FROM invoice AS later
+          WHERE book_id = $1 AND later.customer_id = invoice.customer_id AND later.product = $2 OFFSET 0
+      ) AS later
+      WHERE later.asset_id = invoice.asset_id)
 
 -- name: lock_adjustments
 SELECT pg_advisory_xact_lock(hashtextextended('tallystick.adjustments.' || $2, $1))
 
 -- name: find_billed
-SELECT customer_id, asset_id, invoice_id, position, charge, price_at, line.period_start, line.period_end, usage_through,
-       line.events, line.quantity, line.amount, detail ->> 'share',
+SELECT customer_id, asset_id, invoice.invoice_id, position, charge, price_at, line.period_start, line.period_end,
+       usage_through, line.events, line.quantity, line.amount, detail ->> 'share',
        coalesce((detail ->> 'covered')::numeric, 0) - coalesce(more.returned, 0), series, number, more.events,
        more.quantity, more.amount, more.through, coalesce(whole.starts, invoice.period_start),
        coalesce(whole.ends, invoice.period_end)
 FROM invoice
-JOIN invoice_line AS line USING (book_id, invoice_id)
-LEFT JOIN invoice_issue USING (book_id, invoice_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM invoice_line WHERE book_id = $1 AND invoice_line.invoice_id = invoice.invoice_id OFFSET 0
+) AS line
+LEFT JOIN LATERAL (
+    SELECT series, number FROM invoice_issue WHERE book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id OFFSET 0
+) AS issue ON true
 LEFT JOIN LATERAL (
     SELECT sum(adjusting.events)::bigint AS events, sum(adjusting.quantity) AS quantity,
            sum(adjusting.amount)::bigint AS amount, max(of_it.usage_through) AS through,
            sum((adjusting.detail ->> 'returned')::numeric) AS returned
-    FROM invoice_line AS adjusting JOIN invoice AS of_it USING (book_id, invoice_id)
+    FROM invoice_line AS adjusting CROSS JOIN LATERAL (
+        SELECT usage_through FROM invoice WHERE book_id = $1 AND invoice.invoice_id = adjusting.invoice_id OFFSET 0
+    ) AS of_it
     WHERE adjusting.book_id = $1 AND adjusting.adjusts_invoice = line.invoice_id
       AND adjusting.adjusts_position = line.position
 ) AS more ON true
@@ -87,9 +98,9 @@ LEFT JOIN LATERAL (
       AND of_it.period_end > line.period_start
     ORDER BY of_it.period_start DESC LIMIT 1
 ) AS whole ON true
-WHERE book_id = $1 AND invoice.product = $2 AND customer_id = ANY ($3::bigint[]) AND adjusts_invoice IS NULL
+WHERE invoice.book_id = $1 AND invoice.product = $2 AND customer_id = ANY ($3::bigint[]) AND adjusts_invoice IS NULL
   AND line.meter IS NOT NULL
-ORDER BY line.period_start, charge COLLATE "C", invoice_id, position
+ORDER BY line.period_start, charge COLLATE "C", invoice.invoice_id, position
 
 -- name: find_months_away
 SELECT usage_months_away($1, '-infinity', 'infinity')
@@ -194,18 +205,29 @@ SELECT $1, given.invoice_id, given.customer_id, given.due_on
 FROM unnest($2::uuid[], $3::bigint[], $4::date[]) AS given (invoice_id, customer_id, due_on)
 
 -- name: find_invoices
-SELECT invoice_id, customer.ref, invoice.product, asset.code, asset.exponent::integer, period_start, period_end, invoice.total,
-       usage_through, drafted_at, invoice_issue.series, number, coalesce(invoice_issue.due_on, request.due_on), issued_at,
-       invoice_issue.account_id, transfer_id, standing.owed, standing.outstanding, standing.noted, standing.overdue,
+SELECT wanted.invoice_id, whose.ref, invoice.product, asset.code, asset.exponent::integer, period_start, period_end,
+       invoice.total, usage_through, drafted_at, issue.series, number, coalesce(issue.due_on, request.due_on), issued_at,
+       issue.account_id, transfer_id, standing.owed, standing.outstanding, standing.noted, standing.overdue,
        standing.credited, request.reference, request.memo, request.cost_rank
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (invoice_id, place)
-JOIN invoice USING (invoice_id)
-JOIN invoice_standing AS standing USING (book_id, invoice_id)
-JOIN customer USING (book_id, customer_id)
-JOIN asset USING (book_id, asset_id)
-LEFT JOIN invoice_issue USING (book_id, invoice_id)
-LEFT JOIN invoice_request AS request USING (book_id, invoice_id)
-WHERE book_id = $1
+CROSS JOIN LATERAL (
+    SELECT * FROM invoice WHERE book_id = $1 AND invoice.invoice_id = wanted.invoice_id OFFSET 0
+) AS invoice
+CROSS JOIN LATERAL (
+    SELECT * FROM invoice_standing WHERE book_id = $1 AND invoice_standing.invoice_id = wanted.invoice_id OFFSET 0
+) AS standing
+CROSS JOIN LATERAL (
+    SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = invoice.customer_id OFFSET 0
+) AS whose
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = invoice.asset_id
+LEFT JOIN LATERAL (
+    SELECT series, number, due_on, issued_at, account_id, transfer_id FROM invoice_issue
+    WHERE book_id = $1 AND invoice_issue.invoice_id = wanted.invoice_id OFFSET 0
+) AS issue ON true
+LEFT JOIN LATERAL (
+    SELECT reference, due_on, memo, cost_rank FROM invoice_request
+    WHERE book_id = $1 AND invoice_request.invoice_id = wanted.invoice_id OFFSET 0
+) AS request ON true
 ORDER BY place
 
 -- What a receipt says of invoices: nothing of it changes once they are issued, so how they stand is not looked at. Each is
@@ -268,10 +290,11 @@ WHERE book_id = $1
 ORDER BY coalesce(period_start, drafted_at), customer_id, product, asset_id, invoice_id LIMIT $5
 
 -- name: find_standings
-SELECT invoice_id, issued, owed, outstanding, noted, overdue
+SELECT wanted.invoice_id, issued, owed, outstanding, noted, overdue
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (invoice_id, place)
-JOIN invoice_standing USING (invoice_id)
-WHERE book_id = $1
+CROSS JOIN LATERAL (
+    SELECT * FROM invoice_standing WHERE book_id = $1 AND invoice_standing.invoice_id = wanted.invoice_id OFFSET 0
+) AS standing
 ORDER BY place
 
 -- name: line_exists
@@ -291,10 +314,11 @@ GROUP BY invoice_id, charge ORDER BY invoice_id, charge
 
 -- name: find_drafts
 SELECT invoice_id, customer_id, asset.code, asset_id, total, terms_days
-FROM invoice JOIN asset USING (book_id, asset_id)
-WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND product = $3 AND terms_days IS NOT NULL
+FROM (SELECT * FROM invoice WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) OFFSET 0) AS invoice
+JOIN asset USING (book_id, asset_id)
+WHERE product = $3 AND terms_days IS NOT NULL
   AND NOT EXISTS (SELECT FROM invoice_issue
-                  WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id)
+                  WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id OFFSET 0)
   AND (SELECT true FROM invoice_state AS ended
        WHERE ended.book_id = $1 AND ended.invoice_id = invoice.invoice_id AND ended.state = 'void') IS NULL
 ORDER BY period_start, customer_id, asset_id, invoice_id LIMIT $4
@@ -312,35 +336,43 @@ SELECT EXISTS (
 SELECT pg_advisory_xact_lock(hashtextextended('tallystick.drafts.' || $2, $1))
 
 -- name: uses_of_lines
-SELECT given.invoice_id, given.position, asset.code, sum(paid.amount)::bigint, sum(paid.quantity),
+SELECT used.invoice_id, used.position, asset.code, used.amount::bigint, used.quantity,
        CASE WHEN ended.kind IS NOT NULL THEN ended.kind WHEN expires_at <= $4 THEN 'expired' END,
-       credit_grant.grant_id, customer_id, credit_grant.asset_id, credit_grant.account_id, 0::bigint, products, charges,
-       meters
-FROM unnest($2::uuid[], $3::integer[]) AS given (invoice_id, position)
+       used.grant_id, customer_id, granted.asset_id, granted.account_id, 0::bigint, products, charges, meters
+FROM (
+    SELECT given.invoice_id, given.position, paid.grant_id, sum(paid.amount) AS amount, sum(paid.quantity) AS quantity
+    FROM unnest($2::uuid[], $3::integer[]) AS given (invoice_id, position)
+    CROSS JOIN LATERAL (
+        SELECT grant_id, amount, quantity FROM credit_use
+        WHERE book_id = $1 AND credit_use.invoice_id = given.invoice_id AND credit_use.position = given.position
+        UNION ALL
+        SELECT grant_id, credit_use.amount, credit_use.quantity
+        FROM invoice_line AS adjusting
+        JOIN credit_use ON credit_use.book_id = $1 AND credit_use.invoice_id = adjusting.invoice_id
+            AND credit_use.position = adjusting.position
+        WHERE adjusting.book_id = $1 AND adjusts_invoice = given.invoice_id AND adjusts_position = given.position
+          AND (adjusting.invoice_id, adjusting.position) <> (given.invoice_id, given.position)
+    ) AS paid
+    GROUP BY given.invoice_id, given.position, paid.grant_id
+    HAVING sum(paid.amount) > 0
+) AS used
 CROSS JOIN LATERAL (
-    SELECT grant_id, amount, quantity FROM credit_use
-    WHERE book_id = $1 AND credit_use.invoice_id = given.invoice_id AND credit_use.position = given.position
-    UNION ALL
-    SELECT grant_id, credit_use.amount, credit_use.quantity
-    FROM invoice_line AS adjusting
-    JOIN credit_use ON credit_use.book_id = $1 AND credit_use.invoice_id = adjusting.invoice_id
-        AND credit_use.position = adjusting.position
-    WHERE adjusting.book_id = $1 AND adjusts_invoice = given.invoice_id AND adjusts_position = given.position
-      AND (adjusting.invoice_id, adjusting.position) <> (given.invoice_id, given.position)
-) AS paid
-JOIN credit_grant ON credit_grant.book_id = $1 AND credit_grant.grant_id = paid.grant_id
-JOIN asset ON asset.book_id = $1 AND asset.asset_id = credit_grant.asset_id
-LEFT JOIN credit_end AS ended ON ended.book_id = $1 AND ended.grant_id = credit_grant.grant_id AND for_good
-GROUP BY given.invoice_id, given.position, asset.code, credit_grant.book_id, credit_grant.grant_id, ended.kind
-HAVING sum(paid.amount) > 0
-ORDER BY given.invoice_id, given.position, priority, expires_at, credit_grant.transaction_id, credit_grant.message_place
+    SELECT * FROM credit_grant WHERE book_id = $1 AND credit_grant.grant_id = used.grant_id OFFSET 0
+) AS granted
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = granted.asset_id
+LEFT JOIN LATERAL (
+    SELECT kind FROM credit_end WHERE book_id = $1 AND credit_end.grant_id = used.grant_id AND for_good OFFSET 0
+) AS ended ON true
+ORDER BY used.invoice_id, used.position, priority, expires_at, granted.transaction_id, granted.message_place
 
 -- Invoice by invoice: of sums over all of them together the planner would go through the lines of the whole book.
 
 -- name: find_postings
-SELECT invoice.invoice_id, product, asset.code, total, posted.post_to, coalesce(posted.amount, 0)::bigint
+SELECT wanted.invoice_id, product, asset.code, total, posted.post_to, coalesce(posted.amount, 0)::bigint
 FROM unnest($2::uuid[]) AS wanted (invoice_id)
-JOIN invoice ON invoice.book_id = $1 AND invoice.invoice_id = wanted.invoice_id
+CROSS JOIN LATERAL (
+    SELECT product, asset_id, total FROM invoice WHERE book_id = $1 AND invoice.invoice_id = wanted.invoice_id OFFSET 0
+) AS invoice
 JOIN asset ON asset.book_id = $1 AND asset.asset_id = invoice.asset_id
 LEFT JOIN LATERAL (
     SELECT post_to, sum(amount) AS amount FROM invoice_line AS line

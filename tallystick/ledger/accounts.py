@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ _find_asset = _queries.row("find_asset", Asset)
 _insert_asset = _queries.run("insert_asset")
 _find_accounts = _queries.tuples("find_accounts")
 _list_accounts = _queries.tuples("list_accounts")
-_open_accounts = _queries.run("open_accounts")
+_open_accounts = _queries.tuples("open_accounts")
 _take_numbering = _queries.run("take_numbering")
 _newest_account = _queries.tuples("newest_account")
 _insert_limit = _queries.run("insert_limit")
@@ -93,9 +94,11 @@ async def open_accounts(connection: Connection, recorded: Recorded, wanted: Sequ
     for code in {account.asset for account in wanted}:
         await find_asset(connection, recorded.book_id, code)
     found = await _find_by_code(connection, recorded.book_id, codes)
-    if len(found) < len(set(codes)):
-        await _number_and_open(connection, recorded, wanted)
-        found = await _find_by_code(connection, recorded.book_id, codes)
+    missing = [account for account in wanted if account.code not in found]
+    if missing:
+        found |= await _number_and_open(connection, recorded, missing)
+        if others := [account.code for account in missing if account.code not in found]:  # opened by somebody meanwhile
+            found |= await _find_by_code(connection, recorded.book_id, others)
         described = [one for one in wanted if one.metadata and not found[one.code].metadata]
         for account in described:
             await _describe(connection, recorded, found[account.code], account.metadata or {})
@@ -106,9 +109,11 @@ async def open_accounts(connection: Connection, recorded: Recorded, wanted: Sequ
     return [found[code] for code in codes]
 
 
-async def _number_and_open(connection: Connection, recorded: Recorded, wanted: Sequence[NewAccount]) -> None:
+async def _number_and_open(
+    connection: Connection, recorded: Recorded, wanted: Sequence[NewAccount]
+) -> dict[str, Account]:
     """
-    Open those that do not exist, with the next numbers of the book.
+    Open those that do not exist, with the next numbers of the book, and return them by code.
 
     Whoever opens accounts waits here for whoever does so too: so numbers have no gaps, and stand in the order of the
     transactions. To do the same messages again gives the same accounts, and so the same leaves in the log.
@@ -121,7 +126,7 @@ async def _number_and_open(connection: Connection, recorded: Recorded, wanted: S
     last, ordered, own = newest[0] if newest else (0, 0, 1)
     if ordered > own:
         raise OrderLost
-    await _open_accounts(
+    opened = await _open_accounts(
         connection,
         recorded.book_id,
         [account.code for account in wanted],
@@ -132,6 +137,11 @@ async def _number_and_open(connection: Connection, recorded: Recorded, wanted: S
         recorded.at,
         last,
     )
+    assets = {account.code: account.asset for account in reversed(wanted)}  # of several with one code the first counts
+    return {
+        code: Account(account_id, code, assets[code], lowest, highest, recorded.at, None, {})
+        for account_id, code, lowest, highest in opened
+    }
 
 
 async def _find_by_code(connection: Connection, book_id: int, codes: Sequence[str]) -> dict[str, Account]:
@@ -276,18 +286,18 @@ class RememberedAccounts:
         """Remember more accounts: id, asset, lowest and highest balance, closed, newest change."""
         if not rows:
             return self
-        ids, assets, lowest, highest, closed, since = zip(*rows, strict=True)
-        all_ids = np.concatenate([self.ids, np.array(ids, np.int64)])
-        order = np.argsort(all_ids, kind="stable")
-        below = np.array([UNLIMITED_BELOW if bound is None else bound for bound in lowest], np.int64)
-        above = np.array([UNLIMITED_ABOVE if bound is None else bound for bound in highest], np.int64)
+        ids, assets, lowest, highest, closed, since = zip(*sorted(rows, key=itemgetter(0)), strict=True)
+        new = np.array(ids, np.int64)
+        at = np.searchsorted(self.ids, new)
+        below = [UNLIMITED_BELOW if bound is None else bound for bound in lowest]
+        above = [UNLIMITED_ABOVE if bound is None else bound for bound in highest]
         return RememberedAccounts(
             self.epoch,
-            all_ids[order],
-            np.concatenate([self.assets, np.array(assets, np.int32)])[order],
-            np.concatenate([self.lowest, below])[order],
-            np.concatenate([self.highest, above])[order],
-            np.concatenate([self.closed, np.array(closed, np.bool_)])[order],
-            np.concatenate([self.since, np.array(since, np.int64)])[order],
+            np.insert(self.ids, at, new),
+            np.insert(self.assets, at, assets),
+            np.insert(self.lowest, at, below),
+            np.insert(self.highest, at, above),
+            np.insert(self.closed, at, closed),
+            np.insert(self.since, at, since),
             self.any_limited or any(bound is not None for bound in (*lowest, *highest)),
         )

@@ -1,5 +1,6 @@
 """Post: put a batch of transfers into the ledger, judging each; the one way money moves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -22,6 +23,7 @@ from tallystick.ledger.judge_in_order import (
 )
 from tallystick.ledger.model import (
     ENDS_HOLD,
+    RELATES,
     USES_HOLD,
     Batch,
     Outcomes,
@@ -32,7 +34,7 @@ from tallystick.ledger.model import (
 )
 from tallystick.ledger.relate import Related, Target, relate
 from tallystick.ledger.remember_sums import RememberedSums
-from tallystick.ledger.sum_changes import MAX_SUM, Touched, add_up, touch
+from tallystick.ledger.sum_changes import MAX_SUM, add_up, touch
 from tallystick.ledger.write_batch import Details, ToWrite, write_batch
 
 _queries = queries_beside(__file__)
@@ -316,7 +318,8 @@ async def _find_bounds(connection: Connection, writing: _Writing, outcomes: Outc
 
     A balance counts what is ordered before this transaction and nothing else, so the limits hold at every
     instant of the sealed order. Had a later-ordered transaction drawn on one already, it judged without us.
-    An account that could bear all that is drawn on it, without anything that goes the other way, needs no judging.
+    An account that could bear all that is drawn on it, without anything that goes the other way but what surely comes to it
+    before the first drawing, needs no judging.
     """
     accounts, places, ledger = writing.accounts, writing.limited, writing.ledger
     limited = accounts.ids[places].tolist()
@@ -327,26 +330,60 @@ async def _find_bounds(connection: Connection, writing: _Writing, outcomes: Outc
             account in before.raised_later and most != UNLIMITED_ABOVE
         ):
             raise OrderLost
-    falls, rises = _sum_drawn(accounts.touched, writing.batch, outcomes, places)
-    columns = zip(limited, lowest, highest, before.down, before.up, falls, rises, strict=True)
+    drawn = _sum_drawn(writing, outcomes)
+    columns = zip(limited, places.tolist(), lowest, highest, before.down, before.up, strict=True)
+    bounds = {
+        account: (at, LimitedAccount(least, most, down, up))
+        for account, at, least, most, down, up in columns
+        if (least != UNLIMITED_BELOW and down - drawn.falls[at] < least)
+        or (most != UNLIMITED_ABOVE and up + drawn.rises[at] > most)
+    }
+    first = drawn.find_first(writing, outcomes, [at for at, _ in bounds.values()]) if bounds else []
     return {
-        account: LimitedAccount(least, most, down, up)
-        for account, least, most, down, up, fall, rise in columns
-        if (least != UNLIMITED_BELOW and down - fall < least) or (most != UNLIMITED_ABOVE and up + rise > most)
+        account: bound
+        for (account, (at, bound)), comes in zip(bounds.items(), first, strict=True)
+        if bound.highest != UNLIMITED_ABOVE or bound.down + comes - drawn.falls[at] < bound.lowest
     }
 
 
-def _sum_drawn(
-    touched: Touched, batch: Batch, outcomes: Outcomes, places: npt.NDArray[np.intp]
-) -> tuple[list[int], list[int]]:
-    """Add up what the batch would take from, and bring to, the accounts at *places* if it were posted as it is."""
-    rows = batch.rows
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What a batch would take from accounts, and bring to them, if it were posted as it is; by their place in it."""
+
+    falls: list[int]
+    rises: list[int]
+    fit: bool
+    """False: a sum might not fit, so each counts as the largest."""
+
+    def find_first(self, writing: _Writing, outcomes: Outcomes, bounded: Sequence[int]) -> list[int]:
+        """
+        Return what comes to each of the *bounded* accounts before the first transfer that draws on it, in their order.
+
+        It is certain only where nothing about it is in question: it is a plain one that comes from no bounded account.
+        """
+        if not self.fit:
+            return [0] * len(bounded)
+        rows, touched = writing.batch.rows, writing.accounts.touched
+        posted, place = outcomes.statuses == Status.POSTED, np.arange(len(rows))
+        drawn_first = np.full(len(touched.accounts), len(rows))
+        np.minimum.at(drawn_first, touched.debits[posted], place[posted])
+        plain = posted & ~writing.repeats & ~np.isin(rows["reason"], (Reason.HOLD, Reason.SWEEP, *RELATES))
+        certain = plain & ~np.isin(touched.debits, bounded) & (place < drawn_first[touched.credits])
+        comes = np.zeros(len(touched.accounts), np.int64)
+        np.add.at(comes, touched.credits[certain], rows["amount"][certain])
+        first: list[int] = comes[np.asarray(bounded)].tolist()
+        return first
+
+
+def _sum_drawn(writing: _Writing, outcomes: Outcomes) -> _Drawn:
+    rows, touched = writing.batch.rows, writing.accounts.touched
     drawing = (outcomes.statuses == Status.POSTED) & ~np.isin(rows["reason"], USES_HOLD)
     amounts = np.where(drawing, rows["amount"], 0)
-    if int(amounts.max()) * len(batch) > MAX_SUM:  # a sum might not fit
-        return [MAX_SUM] * len(places), [MAX_SUM] * len(places)
-    falls, rises = add_up(amounts, touched.debits, touched.credits, len(touched.accounts))
-    return falls[places].tolist(), rises[places].tolist()
+    count = len(touched.accounts)
+    if int(amounts.max()) * len(rows) > MAX_SUM:
+        return _Drawn([MAX_SUM] * count, [MAX_SUM] * count, fit=False)
+    falls, rises = add_up(amounts, touched.debits, touched.credits, count)
+    return _Drawn(falls.tolist(), rises.tolist(), fit=True)
 
 
 def _require_all(outcomes: Outcomes) -> None:

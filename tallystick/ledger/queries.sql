@@ -31,6 +31,7 @@ INSERT INTO account (book_id, account_id, asset_id, code, min_balance, max_balan
 SELECT $1, $8 + row_number() OVER (ORDER BY ordinal), asset_id, code, min_balance, max_balance,
        (SELECT transaction_order()), $6, $7
 FROM wanted
+RETURNING account_id, code, min_balance, max_balance
 
 -- name: take_numbering
 SELECT pg_advisory_xact_lock(3, $1)
@@ -81,22 +82,35 @@ FROM account_now WHERE book_id = $1 AND account_id = ANY ($2::bigint[])
 SELECT wanted.ordinal::integer, debit_account_id, credit_account_id, amount, asset_id, reason::integer, effective_at,
        batch_id, position::integer
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (transfer_id, ordinal)
-JOIN transfer ON transfer.book_id = $1 AND transfer.transfer_id = wanted.transfer_id
+CROSS JOIN LATERAL (
+    SELECT * FROM transfer WHERE book_id = $1 AND transfer.transfer_id = wanted.transfer_id OFFSET 0
+) AS found
 ORDER BY wanted.ordinal
 
 -- name: find_known_details
 SELECT wanted.ordinal::integer, hold.expires_at, coalesce(sweep.asked, used.asked), reference,
        used.asked IS NOT NULL OR undone.position IS NOT NULL
 FROM unnest($2::bigint[], $3::smallint[], $4::uuid[]) WITH ORDINALITY AS wanted (batch_id, position, related, ordinal)
-LEFT JOIN hold ON (hold.book_id, hold.batch_id, hold.position) = ($1, wanted.batch_id, wanted.position)
-LEFT JOIN sweep ON (sweep.book_id, sweep.batch_id, sweep.position) = ($1, wanted.batch_id, wanted.position)
-LEFT JOIN transfer_reference AS said
-    ON (said.book_id, said.batch_id, said.position) = ($1, wanted.batch_id, wanted.position)
-LEFT JOIN hold_use AS used
-    ON (used.book_id, used.hold_id, used.batch_id, used.position) = ($1, related, wanted.batch_id, wanted.position)
-LEFT JOIN reversal AS undone
-    ON (undone.book_id, undone.reversed_id, undone.batch_id, undone.position)
-     = ($1, related, wanted.batch_id, wanted.position)
+LEFT JOIN LATERAL (
+    SELECT expires_at FROM hold
+    WHERE (hold.book_id, hold.batch_id, hold.position) = ($1, wanted.batch_id, wanted.position) OFFSET 0
+) AS hold ON true
+LEFT JOIN LATERAL (
+    SELECT asked FROM sweep
+    WHERE (sweep.book_id, sweep.batch_id, sweep.position) = ($1, wanted.batch_id, wanted.position) OFFSET 0
+) AS sweep ON true
+LEFT JOIN LATERAL (
+    SELECT reference FROM transfer_reference AS said
+    WHERE (said.book_id, said.batch_id, said.position) = ($1, wanted.batch_id, wanted.position) OFFSET 0
+) AS said ON true
+LEFT JOIN LATERAL (
+    SELECT hold_id, asked FROM hold_use
+    WHERE (hold_use.book_id, hold_use.batch_id, hold_use.position) = ($1, wanted.batch_id, wanted.position) OFFSET 0
+) AS used ON used.hold_id = related
+LEFT JOIN LATERAL (
+    SELECT reversed_id, position FROM reversal
+    WHERE (reversal.book_id, reversal.batch_id, reversal.position) = ($1, wanted.batch_id, wanted.position) OFFSET 0
+) AS undone ON undone.reversed_id = related
 ORDER BY wanted.ordinal
 
 -- name: find_targets
@@ -105,11 +119,16 @@ SELECT wanted.ordinal, debit_account_id, credit_account_id, asset_id, target.amo
        greatest(target.batch_id, uses.newest, undone.batch_id), coalesce(uses.amount, 0)::bigint,
        coalesce(uses.nth, 0), coalesce(uses.ended, false), undone.batch_id IS NOT NULL
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (transfer_id, ordinal)
-JOIN transfer AS target ON target.book_id = $1 AND target.transfer_id = wanted.transfer_id
-LEFT JOIN hold ON target.reason = 6
-    AND (hold.book_id, hold.batch_id, hold.position) = ($1, target.batch_id, target.position)
-LEFT JOIN reversal AS undone ON target.reason <> 6
-    AND undone.book_id = $1 AND undone.reversed_id = target.transfer_id
+CROSS JOIN LATERAL (
+    SELECT * FROM transfer WHERE book_id = $1 AND transfer.transfer_id = wanted.transfer_id OFFSET 0
+) AS target
+LEFT JOIN LATERAL (
+    SELECT expires_at FROM hold
+    WHERE (hold.book_id, hold.batch_id, hold.position) = ($1, target.batch_id, target.position) OFFSET 0
+) AS hold ON target.reason = 6
+LEFT JOIN LATERAL (
+    SELECT batch_id FROM reversal WHERE book_id = $1 AND reversed_id = target.transfer_id OFFSET 0
+) AS undone ON target.reason <> 6
 LEFT JOIN LATERAL (
     SELECT sum(amount) AS amount, max(nth) AS nth, max(ends) = 1 AS ended, max(batch_id) AS newest FROM hold_use
     WHERE hold_use.book_id = $1 AND hold_use.hold_id = target.transfer_id AND target.reason = 6
@@ -152,7 +171,10 @@ JOIN LATERAL (
 -- name: find_page_changes
 SELECT wanted.page, batch_id, slots, amounts
 FROM unnest($2::bigint[], $3::bigint[]) AS wanted (page, since)
-JOIN net_change ON book_id = $1 AND net_change.page = wanted.page AND batch_id >= wanted.since
+CROSS JOIN LATERAL (
+    SELECT batch_id, slots, amounts FROM net_change
+    WHERE book_id = $1 AND net_change.page = wanted.page AND batch_id >= wanted.since OFFSET 0
+) AS change
 
 -- name: insert_book
 INSERT INTO book (name, opened_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING
@@ -213,11 +235,11 @@ WITH newest AS (
     SELECT page, get_byte(slots, at - 1) AS slot, sums[2 * at - 1] AS debits, sums[2 * at] AS credits
     FROM newest, generate_series(1, length(slots)) AS at
     UNION ALL
-    SELECT net_change.page, get_byte(net_change.slots, at - 1), amounts[2 * at - 1], amounts[2 * at]
-    FROM newest
-    JOIN net_change ON book_id = $1 AND net_change.page = newest.page
-        AND net_change.batch_id > coalesce(newest.batch_id, 0) AND net_change.batch_id <= $3,
-    generate_series(1, length(net_change.slots)) AS at
+    SELECT newest.page, get_byte(change.slots, at - 1), amounts[2 * at - 1], amounts[2 * at]
+    FROM newest CROSS JOIN LATERAL (
+        SELECT slots, amounts FROM net_change
+        WHERE book_id = $1 AND page = newest.page AND batch_id > coalesce(newest.batch_id, 0) AND batch_id <= $3 OFFSET 0
+    ) AS change, generate_series(1, length(change.slots)) AS at
 ), total AS (
     SELECT page, slot, sum(debits) AS debits, sum(credits) AS credits FROM entry GROUP BY page, slot
 )
@@ -247,14 +269,19 @@ JOIN sealed_batch ON book_id = $1
     AND first_place < wanted.first + wanted.width
     AND first_place >= coalesce((SELECT max(first_place) FROM sealed_batch
                                  WHERE book_id = $1 AND first_place <= wanted.first), 0)
-JOIN batch USING (book_id, batch_id)
+CROSS JOIN LATERAL (
+    SELECT leaf_hashes FROM batch WHERE book_id = $1 AND batch.batch_id = sealed_batch.batch_id OFFSET 0
+) AS batch
 ORDER BY wanted.ordinal, first_place
 
 -- name: read_tile_roots
 SELECT wanted.ordinal, hash
 FROM unnest($2::smallint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS wanted (level, first, width, ordinal)
-JOIN tile_root ON book_id = $1 AND tile_root.level = wanted.level
-    AND place >= wanted.first AND place < wanted.first + wanted.width
+CROSS JOIN LATERAL (
+    SELECT place, hash FROM tile_root
+    WHERE book_id = $1 AND tile_root.level = wanted.level
+      AND place >= wanted.first AND place < wanted.first + wanted.width OFFSET 0
+) AS root
 ORDER BY wanted.ordinal, place
 
 -- name: list_log_keys

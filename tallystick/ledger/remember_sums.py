@@ -31,6 +31,8 @@ class BalancesBefore:
     lowered_later: set[int] = field(default_factory=set)
     """The accounts that a later transaction debited, or held something on."""
     raised_later: set[int] = field(default_factory=set)
+    balance: list[int] = field(default_factory=list)
+    """What they have, whatever is held."""
 
 
 @dataclass(slots=True)
@@ -95,7 +97,7 @@ async def _begin(connection: Connection, book_id: int, kept: dict[int, _Page], p
 
 
 def _balances(kept: dict[int, _Page], accounts: Sequence[int], now: dict[int, list[int]]) -> BalancesBefore:
-    down, up = [], []
+    down, up, has = [], [], []
     for account in accounts:
         page, debits = account >> PAGE_BITS, 2 * (account & HELD - 1)
         held = debits + 2 * HELD
@@ -108,7 +110,8 @@ def _balances(kept: dict[int, _Page], accounts: Sequence[int], now: dict[int, li
             above += sums[held + 1]
         down.append(balance - below)
         up.append(balance + above)
-    return BalancesBefore(down, up)
+        has.append(balance)
+    return BalancesBefore(down, up, balance=has)
 
 
 def _add(sums: list[int], slots: bytes, amounts: Sequence[int]) -> None:

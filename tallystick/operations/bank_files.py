@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -22,7 +22,7 @@ from tallystick.collecting.bank.model import (
     entry_id,
 )
 from tallystick.collecting.bank.read_mt940 import MOST_BYTES, Read, read_mt940
-from tallystick.collecting.bank.read_results import Result, check_results, read_results
+from tallystick.collecting.bank.read_results import Result, read_results
 from tallystick.collecting.bank.write_pain008 import Pain008
 from tallystick.errors import InvalidInput, TallystickError
 from tallystick.ids import uuid7
@@ -36,7 +36,7 @@ from tallystick.security.model import Principal
 
 _AT_ONCE = 2_000
 """So many results are applied in one transaction, or fewer if they have many invoices each."""
-_CHUNKS_AT_ONCE = 2
+_CHUNKS_AT_ONCE = 3
 """So many transactions at once: while the store works on one, the next is got ready."""
 _TOLD = 20
 """So many of the results that went wrong are told one by one."""
@@ -81,19 +81,25 @@ async def write_debits(
     progress: Callable[[int], None],
 ) -> None:
     """Write a file for the bank, page by page; *progress* is told how many debits are in it so far."""
-    writer = Pain008(file)
-    out.write(writer.begin())
-    after: uuid.UUID | None = None
-    written = 0
-    while True:
+
+    async def read(after: uuid.UUID | None) -> DebitsPage:
         fields = {"id": file.id, "after": after, "limit": MOST_DEBITS}
         page: DebitsPage = await operations.call(principal, book, "bank.debits", "", fields)
-        out.write(writer.debits(page.items))
-        written += len(page.items)
-        progress(written)
-        after = page.next
-        if after is None:
-            break
+        return page
+
+    writer = Pain008(file)
+    out.write(writer.begin())
+    written = 0
+    reading: asyncio.Task[DebitsPage] | None = asyncio.create_task(read(None))
+    try:
+        while reading:
+            page = await reading
+            reading = asyncio.create_task(read(page.next)) if page.next else None  # while this one is written
+            out.write(await asyncio.to_thread(writer.debits, page.items))
+            written += len(page.items)
+            progress(written)
+    finally:
+        await _give_up([reading] if reading else [])
     out.write(writer.end())
 
 
@@ -116,20 +122,26 @@ async def apply_results_file(
     Raises:
         UnreadableFile: it cannot be read (``bank.unreadable_file``).
     """
-    count = check_results(path)
-    report = ResultsReport()
     applying = _Applying(operations, principal, book, received_on, dry_run=dry_run)
+    with read_results(path) as (count, results):
+        return await _apply_all(applying, results, lambda done: progress(done, count))
+
+
+async def _apply_all(
+    applying: "_Applying", results: Iterable[Result], progress: Callable[[int], None]
+) -> ResultsReport:
+    report = ResultsReport()
     under_way: deque[tuple[list[Result], asyncio.Task[list[OutcomeApplied]]]] = deque()
 
     async def count_first() -> None:
         chunk, task = under_way[0]
         _count(report, chunk, await task)
         under_way.popleft()
-        progress(report.results, count)
+        progress(report.results)
 
     with collect_rarely():
         try:
-            for chunk in _chunks(read_results(path), report):
+            for chunk in _chunks(results, report):
                 while len(under_way) == _CHUNKS_AT_ONCE or _meets(chunk, [one for one, _ in under_way]):
                     await count_first()
                 under_way.append((chunk, asyncio.create_task(applying.apply(chunk))))
@@ -164,7 +176,7 @@ def _meets(chunk: Sequence[Result], under_way: Sequence[Sequence[Result]]) -> bo
     return any(one.charge in named for other in under_way for one in other)
 
 
-async def _give_up(tasks: Sequence[asyncio.Task[list[OutcomeApplied]]]) -> None:
+async def _give_up(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Stop what is under way, which then was not done, and wait for it."""
     for task in tasks:
         task.cancel()

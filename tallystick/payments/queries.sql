@@ -17,29 +17,36 @@ FROM (SELECT DISTINCT user_ref FROM payment
 SELECT place, horizon FROM enter_to_pay($1)
 
 -- name: find_invoices
-SELECT found.invoice_id, customer.ref, asset_id, asset.code, issue.account_id
+SELECT found.invoice_id, whose.ref, asset_id, asset.code, issue.account_id
 FROM unnest($2::uuid[]) AS wanted (invoice_id)
 CROSS JOIN LATERAL (
-    SELECT * FROM invoice
-    WHERE book_id = $1 AND invoice.invoice_id = wanted.invoice_id AND invoice.transaction_id < $3 OFFSET 0
+    SELECT * FROM invoice WHERE book_id = $1 AND invoice.invoice_id = wanted.invoice_id OFFSET 0
 ) AS found
-JOIN customer USING (book_id, customer_id)
+CROSS JOIN LATERAL (
+    SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = found.customer_id OFFSET 0
+) AS whose
 JOIN asset USING (book_id, asset_id)
 LEFT JOIN LATERAL (
-    SELECT account_id FROM invoice_issue
-    WHERE book_id = $1 AND invoice_issue.invoice_id = wanted.invoice_id AND invoice_issue.transaction_id < $3 OFFSET 0
-) AS issue ON true
+    SELECT account_id, transaction_id FROM invoice_issue
+    WHERE book_id = $1 AND invoice_issue.invoice_id = wanted.invoice_id OFFSET 0
+) AS issue ON issue.transaction_id < $3
+WHERE found.transaction_id < $3
 
 -- name: find_open_invoices_of
-SELECT invoice_id, customer.ref, asset_id, asset.code, account_id, owed.outstanding::bigint
+SELECT invoice.invoice_id, customer.ref, invoice.asset_id, asset.code, account_id, owed.outstanding::bigint
 FROM customer
-JOIN invoice USING (book_id, customer_id)
-JOIN invoice_issue AS issue USING (book_id, invoice_id)
-JOIN asset USING (book_id, asset_id)
+CROSS JOIN LATERAL (
+    SELECT invoice_id, asset_id FROM invoice WHERE book_id = $1 AND invoice.customer_id = customer.customer_id OFFSET 0
+) AS invoice
+JOIN LATERAL (
+    SELECT account_id, due_on, number, transaction_id FROM invoice_issue
+    WHERE book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id OFFSET 0
+) AS issue ON issue.transaction_id < $3
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = invoice.asset_id
 LEFT JOIN LATERAL (
-    SELECT debits - credits AS outstanding FROM account_sums(issue.book_id, issue.account_id, $3 - 1)
+    SELECT debits - credits AS outstanding FROM account_sums($1, issue.account_id, $3 - 1)
 ) AS owed ON true
-WHERE book_id = $1 AND ref = ANY ($2::text[]) AND owed.outstanding > 0 AND issue.transaction_id < $3
+WHERE customer.book_id = $1 AND ref = ANY ($2::text[]) AND owed.outstanding > 0
 ORDER BY ref, due_on, number
 
 -- name: sum_under_way
@@ -127,7 +134,7 @@ ORDER BY nth
 INSERT INTO payment_trouble (book_id, payment_id, code, message, tries, began_at, last_at)
 SELECT $1, payment_id, code, message, 1, $2, $2
 FROM unnest($3::uuid[], $4::text[], $5::text[]) AS given (payment_id, code, message)
-JOIN payment USING (payment_id) WHERE payment.book_id = $1
+WHERE EXISTS (SELECT FROM payment WHERE payment.book_id = $1 AND payment.payment_id = given.payment_id OFFSET 0)
 ON CONFLICT (book_id, payment_id) DO UPDATE
     SET code = excluded.code, message = excluded.message, tries = payment_trouble.tries + 1, last_at = excluded.last_at
 

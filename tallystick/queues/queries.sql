@@ -64,22 +64,29 @@ CROSS JOIN LATERAL (
     ORDER BY due_at LIMIT 1
 ) AS found
 
--- A row that somebody has locked is about to be finished or postponed by whoever works on it: it is not waited for.
+-- A row that somebody has locked is about to be finished or postponed by whoever works on it: it is not waited for. That
+-- `held` is of this worker is asked twice: the second time has the planner expect so few of them that it looks up each.
 
 -- name: extend
 UPDATE job SET leased_until = greatest(leased_until, clock_timestamp() + $5::interval)
 FROM (
-    SELECT book_id, queue, key
+    SELECT given.*, worker
     FROM unnest($2::integer[], $3::text[], $4::text[]) AS given (book_id, queue, key)
-    JOIN job USING (book_id, queue, key)
-    WHERE worker = $1
-    FOR UPDATE OF job SKIP LOCKED
+    CROSS JOIN LATERAL (
+        SELECT worker FROM job
+        WHERE (job.book_id, job.queue, job.key) = (given.book_id, given.queue, given.key) AND worker = $1
+        FOR UPDATE SKIP LOCKED
+    ) AS mine
+    OFFSET 0
 ) AS held
-WHERE (job.book_id, job.queue, job.key) = (held.book_id, held.queue, held.key)
+WHERE (job.book_id, job.queue, job.key) = (held.book_id, held.queue, held.key) AND held.worker = $1
 
 -- name: count_lost
 SELECT count(*)
-FROM unnest($2::integer[], $3::text[], $4::text[]) AS given (book_id, queue, key) JOIN job USING (book_id, queue, key)
+FROM unnest($2::integer[], $3::text[], $4::text[]) AS given (book_id, queue, key)
+CROSS JOIN LATERAL (
+    SELECT worker FROM job WHERE (job.book_id, job.queue, job.key) = (given.book_id, given.queue, given.key) OFFSET 0
+) AS job
 WHERE worker <> $1
 
 -- Of each: whether it is due again by now, and whether it is still held, since somebody has its row locked.
@@ -89,31 +96,41 @@ WITH given AS (
     SELECT * FROM unnest($2::integer[], $3::text[], $4::text[], $5::timestamptz[]) WITH ORDINALITY
                   AS given (book_id, queue, key, due_at, place)
 ), held AS MATERIALIZED (
-    SELECT given.* FROM given JOIN job USING (book_id, queue, key) WHERE worker = $1
-    ORDER BY book_id, queue, key FOR UPDATE OF job SKIP LOCKED
+    SELECT given.*, worker
+    FROM (SELECT * FROM given ORDER BY book_id, queue, key) AS given
+    CROSS JOIN LATERAL (
+        SELECT worker FROM job
+        WHERE (job.book_id, job.queue, job.key) = (given.book_id, given.queue, given.key) AND worker = $1
+        FOR UPDATE SKIP LOCKED
+    ) AS mine
 ), freed AS (
     UPDATE job SET worker = NULL, leased_until = NULL, asked_again = false,
                    due_at = CASE WHEN asked_again THEN job.due_at ELSE held.due_at END
     FROM held
-    WHERE (job.book_id, job.queue, job.key) = (held.book_id, held.queue, held.key)
+    WHERE (job.book_id, job.queue, job.key) = (held.book_id, held.queue, held.key) AND held.worker = $1
     RETURNING place, job.due_at
 )
 SELECT coalesce(freed.due_at <= $6, false), freed.place IS NULL AND job.key IS NOT NULL
 FROM given
 LEFT JOIN freed USING (place)
-LEFT JOIN job ON (job.book_id, job.queue, job.key, job.worker) = (given.book_id, given.queue, given.key, $1)
+LEFT JOIN LATERAL (
+    SELECT key, worker FROM job WHERE (job.book_id, job.queue, job.key) = (given.book_id, given.queue, given.key) OFFSET 0
+) AS job ON job.worker = $1
 ORDER BY given.place
 
 -- name: give_back
 UPDATE job SET worker = NULL, leased_until = NULL, asked_again = false
 FROM (
-    SELECT book_id, queue, key
+    SELECT given.*, worker
     FROM unnest($2::integer[], $3::text[], $4::text[]) AS given (book_id, queue, key)
-    JOIN job USING (book_id, queue, key)
-    WHERE worker = $1
-    FOR UPDATE OF job SKIP LOCKED
+    CROSS JOIN LATERAL (
+        SELECT worker FROM job
+        WHERE (job.book_id, job.queue, job.key) = (given.book_id, given.queue, given.key) AND worker = $1
+        FOR UPDATE SKIP LOCKED
+    ) AS mine
+    OFFSET 0
 ) AS held
-WHERE (job.book_id, job.queue, job.key) = (held.book_id, held.queue, held.key)
+WHERE (job.book_id, job.queue, job.key) = (held.book_id, held.queue, held.key) AND held.worker = $1
 
 -- name: release_all
 UPDATE job SET worker = NULL, leased_until = NULL, asked_again = false WHERE worker IS NOT NULL

@@ -27,7 +27,6 @@ from tallystick.repayments.model import (
     Repayment,
     RetryPolicy,
     RetryRule,
-    repayment_id_of,
 )
 from tallystick.repayments.move_for_holidays import Rule, bank_days_of, move_for_holidays
 from tallystick.repayments.receive import Money, receive
@@ -121,7 +120,7 @@ async def apply_outcomes(
     ids = [one.charge_id for one in outcomes]
     if len(set(ids)) < len(ids):
         raise InvalidInput(field="outcomes", rule="Each charge is named once")
-    charges = {row[0]: _Charge(*row) for row in await _find_charges(connection, recorded.book_id, ids)}
+    charges = {row[0]: _Charge._make(row) for row in await _find_charges(connection, recorded.book_id, ids)}
     answers: dict[uuid.UUID, OutcomeApplied] = {}
     fresh: list[Outcome] = []
     for one in outcomes:
@@ -136,7 +135,7 @@ async def apply_outcomes(
             answers[one.charge_id] = answered
     applying = await _prepare(connection, recorded.book_id, place, fresh, charges)
     repaid = await _receive(connection, ledger, recorded, message_hashes, place, applying, arrival)
-    await _keep(connection, recorded, applying)
+    await _keep(connection, recorded, applying, repaid)
     await tell(connection, recorded, [_told(one) for one in applying if one.error_kind is not None])
     for applied, repayment in zip(applying, repaid, strict=True):
         allocated = repayment.amount - repayment.unallocated if repayment else 0
@@ -245,7 +244,9 @@ async def _receive(
     return [next(received) if one.taken else None for one in applying]
 
 
-async def _keep(connection: Connection, recorded: Recorded, applying: Sequence[_Applying]) -> None:
+async def _keep(
+    connection: Connection, recorded: Recorded, applying: Sequence[_Applying], repaid: Sequence[Repayment | None]
+) -> None:
     if applying:
         await _insert_outcomes(
             connection,
@@ -256,7 +257,7 @@ async def _keep(connection: Connection, recorded: Recorded, applying: Sequence[_
             [one.taken for one in applying],
             [one.error_kind for one in applying],
             [one.retry_on for one in applying],
-            [repayment_id_of(BANK_DEBIT, str(one.charge.charge_id)) if one.taken else None for one in applying],
+            [repayment.id if repayment else None for repayment in repaid],
         )
 
 

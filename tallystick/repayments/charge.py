@@ -156,7 +156,7 @@ async def _find_open(
     by_id = {one.customer_id: one for one in debtors}
     retries = await _find_to_retry(connection, book_id, place, on, list(by_id))
     purses = {(one.customer_id, asset_id) for one in debtors if one.on_day for asset_id in asset_ids} | set(retries)
-    dues = await find_dues(connection, book_id, purses, place.place, on)
+    dues = await find_dues(connection, book_id, purses, place.place, on, ranked=False)
     ids = [invoice.invoice_id for own in dues.values() for invoice in own]
     charged = {tuple(row) for row in await _find_charged_days(connection, book_id, on, list(by_id))}
     under_way = {*await _find_under_way(connection, book_id, ids, place.place)}

@@ -67,7 +67,7 @@ async def find_repayments(connection: Connection, book_id: int, ids: Sequence[uu
     rows = await _find_repayments(connection, book_id, list(ids))
     allocations: dict[uuid.UUID, list[Allocation]] = {row[0]: [] for row in rows}
     for repayment_id, invoice_id, amount, why, transfer_id, undone in await _find_allocations(
-        connection, book_id, list(ids)
+        connection, book_id, list(allocations)
     ):
         made = Allocation(invoice_id, amount, why, transfer_id, undone)
         allocations[repayment_id].append(made)

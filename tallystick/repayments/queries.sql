@@ -37,54 +37,97 @@ SELECT policy FROM allocation_policy
 WHERE book_id = $1 AND customer_id IS NULL AND transaction_id < $2
 ORDER BY transaction_id DESC, message_place DESC LIMIT 1
 
+-- Of invoices that may be open, those that are: whatever ended one is looked for up to a place in the order, so that who is
+-- ordered before it sees it open and learns of the other by its account.
+
+-- part: open_of_candidates
+SELECT candidate.customer_id, candidate.asset_id, candidate.invoice_id, product, due_on, issued_at, account_id, cost_rank,
+       series, number, total, (total - credited)::bigint, noted.state, noted.outstanding
+FROM candidate
+CROSS JOIN LATERAL (
+    SELECT customer_id, asset_id, product, total FROM invoice
+    WHERE book_id = $1 AND invoice.invoice_id = candidate.invoice_id OFFSET 0
+) AS invoice
+CROSS JOIN LATERAL (
+    SELECT due_on, issued_at, account_id, series, number, transaction_id FROM invoice_issue
+    WHERE book_id = $1 AND invoice_issue.invoice_id = candidate.invoice_id OFFSET 0
+) AS issue
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(applied), 0) AS credited FROM credit_note
+    WHERE book_id = $1 AND credit_note.invoice_id = candidate.invoice_id
+) AS credit
+LEFT JOIN LATERAL (
+    SELECT cost_rank FROM invoice_request
+    WHERE $3 AND book_id = $1 AND invoice_request.invoice_id = candidate.invoice_id OFFSET 0
+) AS request ON true
+LEFT JOIN LATERAL (
+    SELECT state, outstanding FROM (
+        SELECT state, outstanding, transaction_id, message_place FROM invoice_state
+        WHERE book_id = $1 AND invoice_state.invoice_id = candidate.invoice_id OFFSET 0
+    ) AS said
+    WHERE state NOT IN ('due', 'overdue') AND transaction_id < $2 ORDER BY transaction_id DESC, message_place DESC LIMIT 1
+) AS noted ON true
+WHERE (invoice.customer_id, invoice.asset_id) = (candidate.customer_id, candidate.asset_id) AND issue.transaction_id < $2
+  AND coalesce(noted.state NOT IN ('paid', 'void', 'written_off'), true)
+
 -- What customers may owe, without what was paid long ago: what is open now, and what a transaction that is ordered later has
--- ended, so that who is ordered before it sees it open and learns of the other by its account.
+-- ended.
 
 -- name: find_dues
 WITH wanted AS MATERIALIZED (
-    SELECT * FROM unnest($2::bigint[], $3::integer[]) AS given (customer_id, asset_id)
+    SELECT * FROM unnest($4::bigint[], $5::integer[]) AS given (customer_id, asset_id)
 ), moved AS MATERIALIZED (
-    SELECT invoice_id FROM invoice_state WHERE book_id = $1 AND transaction_id >= $4
+    SELECT invoice_id FROM invoice_state WHERE book_id = $1 AND transaction_id >= $2
 ), ended_later AS MATERIALIZED (
-    SELECT customer_id, asset_id, moved.invoice_id
-    FROM moved JOIN invoice ON invoice.book_id = $1 AND invoice.invoice_id = moved.invoice_id
+    SELECT customer_id, asset_id, moved.invoice_id FROM moved
+    CROSS JOIN LATERAL (
+        SELECT customer_id, asset_id FROM invoice WHERE book_id = $1 AND invoice.invoice_id = moved.invoice_id OFFSET 0
+    ) AS invoice
 ), candidate AS MATERIALIZED (
-    SELECT wanted.*, invoice_id FROM wanted
-    JOIN invoice_due AS due ON due.book_id = $1 AND due.customer_id = wanted.customer_id
+    SELECT wanted.*, due.invoice_id FROM wanted
+    CROSS JOIN LATERAL (
+        SELECT invoice_id FROM invoice_due WHERE book_id = $1 AND invoice_due.customer_id = wanted.customer_id OFFSET 0
+    ) AS due
     UNION
-    SELECT wanted.*, invoice_id FROM wanted
-    JOIN overdue_open AS late ON late.book_id = $1 AND late.customer_id = wanted.customer_id
+    SELECT wanted.*, late.invoice_id FROM wanted
+    CROSS JOIN LATERAL (
+        SELECT invoice_id FROM overdue_open WHERE book_id = $1 AND overdue_open.customer_id = wanted.customer_id OFFSET 0
+    ) AS late
     UNION
     SELECT wanted.*, invoice_id FROM wanted JOIN ended_later USING (customer_id, asset_id)
 )
-SELECT candidate.customer_id, candidate.asset_id, invoice.invoice_id, invoice.product, issue.due_on, issued_at, account_id,
-       cost_rank, issue.series, issue.number
-FROM candidate
-JOIN invoice ON invoice.book_id = $1 AND invoice.invoice_id = candidate.invoice_id AND invoice.asset_id = candidate.asset_id
-JOIN invoice_issue AS issue ON issue.book_id = $1 AND issue.invoice_id = candidate.invoice_id
-LEFT JOIN invoice_request AS request ON request.book_id = $1 AND request.invoice_id = candidate.invoice_id
-LEFT JOIN LATERAL (
-    SELECT state FROM invoice_state
-    WHERE invoice_state.book_id = $1 AND invoice_state.invoice_id = candidate.invoice_id
-      AND state NOT IN ('due', 'overdue') AND transaction_id < $4
-    ORDER BY transaction_id DESC, message_place DESC LIMIT 1
-) AS noted ON true
-WHERE issue.transaction_id < $4 AND ($5::date IS NULL OR issue.due_on <= $5)
-  AND coalesce(noted.state NOT IN ('paid', 'void', 'written_off'), true)
-ORDER BY candidate.customer_id, issue.due_on, issued_at, invoice.invoice_id
+-- with: open_of_candidates
+  AND ($6::date IS NULL OR due_on <= $6)
+ORDER BY candidate.customer_id, due_on, issued_at, candidate.invoice_id
+
+-- name: find_dues_among
+WITH candidate AS MATERIALIZED (
+    SELECT * FROM unnest($4::bigint[], $5::integer[], $6::uuid[]) AS given (customer_id, asset_id, invoice_id)
+)
+-- with: open_of_candidates
+ORDER BY candidate.customer_id, due_on, issued_at, candidate.invoice_id
 
 -- name: find_owned
-SELECT invoice_id FROM invoice JOIN invoice_issue AS issue USING (book_id, invoice_id)
-WHERE book_id = $1 AND customer_id = $2 AND asset_id = $3 AND invoice_id = ANY ($4::uuid[]) AND issue.transaction_id < $5
+SELECT wanted.invoice_id FROM unnest($4::uuid[]) AS wanted (invoice_id)
+CROSS JOIN LATERAL (
+    SELECT customer_id, asset_id FROM invoice WHERE book_id = $1 AND invoice.invoice_id = wanted.invoice_id OFFSET 0
+) AS invoice
+CROSS JOIN LATERAL (
+    SELECT transaction_id FROM invoice_issue WHERE book_id = $1 AND invoice_issue.invoice_id = wanted.invoice_id OFFSET 0
+) AS issue
+WHERE customer_id = $2 AND asset_id = $3 AND issue.transaction_id < $5
 
 -- name: find_outstanding
 SELECT wanted.account_id, (sums.debits - sums.credits - sums.held_credits)::bigint
 FROM unnest($2::bigint[]) AS wanted (account_id) CROSS JOIN LATERAL account_sums($1, wanted.account_id) AS sums
 
 -- name: find_by_reference
-SELECT repayment_id, repayment.transaction_id
+SELECT repayment_id, transaction_id
 FROM unnest($2::text[], $3::text[]) AS wanted (channel, reference)
-JOIN repayment ON repayment.book_id = $1 AND repayment.channel = wanted.channel AND repayment.reference = wanted.reference
+CROSS JOIN LATERAL (
+    SELECT repayment_id, transaction_id FROM repayment
+    WHERE book_id = $1 AND repayment.channel = wanted.channel AND repayment.reference = wanted.reference OFFSET 0
+) AS repayment
 
 -- name: insert_repayments
 INSERT INTO repayment (book_id, repayment_id, customer_id, asset_id, amount, channel, reference, received_on,
@@ -100,25 +143,40 @@ SELECT $1, given.*, (SELECT transaction_order()), $2, $3
 FROM unnest($4::uuid[], $5::uuid[], $6::bigint[], $7::uuid[], $8::bigint[], $9::text[]) AS given
 
 -- name: find_repayments
-SELECT repayment.repayment_id, customer.ref, asset.code, repayment.amount, channel, reference, received_on, account.code,
+SELECT wanted.repayment_id, whose.ref, asset.code, repayment.amount, channel, reference, received_on, source.code,
        repayment.policy, repayment.transfer_id, received_at,
        EXISTS (SELECT FROM repayment_return AS gone
-               WHERE gone.book_id = $1 AND gone.repayment_id = repayment.repayment_id AND gone.kind = 'reversal'),
+               WHERE gone.book_id = $1 AND gone.repayment_id = wanted.repayment_id AND gone.kind = 'reversal' OFFSET 0),
        repayment.transaction_id, repayment.message_place, repayment.customer_id, repayment.asset_id, repayment.from_account_id
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (repayment_id, nth)
-JOIN repayment ON repayment.book_id = $1 AND repayment.repayment_id = wanted.repayment_id
-JOIN customer ON customer.book_id = $1 AND customer.customer_id = repayment.customer_id
-JOIN asset ON asset.book_id = $1 AND asset.asset_id = repayment.asset_id
-LEFT JOIN account ON account.book_id = $1 AND account.account_id = repayment.from_account_id
+CROSS JOIN LATERAL (
+    SELECT * FROM repayment WHERE book_id = $1 AND repayment.repayment_id = wanted.repayment_id OFFSET 0
+) AS repayment
+CROSS JOIN LATERAL (
+    SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = repayment.customer_id OFFSET 0
+) AS whose
+CROSS JOIN LATERAL (
+    SELECT code FROM asset WHERE book_id = $1 AND asset.asset_id = repayment.asset_id OFFSET 0
+) AS asset
+LEFT JOIN LATERAL (
+    SELECT code FROM account WHERE book_id = $1 AND account.account_id = repayment.from_account_id OFFSET 0
+) AS source ON true
 ORDER BY nth
 
 -- name: find_allocations
-SELECT repayment_id, invoice_id, amount, why, repayment_allocation.transfer_id,
+SELECT wanted.repayment_id, placed.invoice_id, amount, why, placed.transfer_id,
        (SELECT coalesce(sum(amount), 0)::bigint FROM allocation_undo
-        WHERE allocation_undo.book_id = $1 AND allocation_undo.undone_id = repayment_allocation.transfer_id)
-FROM repayment_allocation JOIN invoice_issue USING (book_id, invoice_id)
-WHERE book_id = $1 AND repayment_id = ANY ($2::uuid[])
-ORDER BY due_on, invoice_issue.issued_at, invoice_id
+        WHERE allocation_undo.book_id = $1 AND allocation_undo.undone_id = placed.transfer_id)
+FROM unnest($2::uuid[]) AS wanted (repayment_id)
+CROSS JOIN LATERAL (
+    SELECT invoice_id, amount, why, transfer_id FROM repayment_allocation
+    WHERE book_id = $1 AND repayment_allocation.repayment_id = wanted.repayment_id OFFSET 0
+) AS placed
+CROSS JOIN LATERAL (
+    SELECT due_on, issued_at FROM invoice_issue
+    WHERE book_id = $1 AND invoice_issue.invoice_id = placed.invoice_id OFFSET 0
+) AS issue
+ORDER BY due_on, issued_at, placed.invoice_id
 
 -- name: page_repayments
 SELECT repayment_id FROM repayment
@@ -228,32 +286,53 @@ ORDER BY customer_id
 -- name: find_retries
 SELECT newest.customer_id, newest.asset_id, newest.charge_id, newest.attempt::integer
 FROM unnest($2::bigint[]) AS wanted (customer_id)
-JOIN LATERAL (
-    SELECT DISTINCT ON (asset_id) customer_id, asset_id, charge_id, attempt FROM charge
-    WHERE book_id = $1 AND charge.customer_id = wanted.customer_id AND transaction_id < $3
-    ORDER BY asset_id, debit_on DESC, attempt DESC
-) AS newest ON true
-JOIN charge_outcome AS outcome ON outcome.book_id = $1 AND outcome.charge_id = newest.charge_id
-    AND outcome.transaction_id < $3 AND outcome.retry_on <= $4
+CROSS JOIN LATERAL (
+    SELECT DISTINCT ON (asset_id) customer_id, asset_id, charge_id, attempt FROM (
+        SELECT customer_id, asset_id, charge_id, attempt, debit_on, transaction_id FROM charge
+        WHERE book_id = $1 AND charge.customer_id = wanted.customer_id OFFSET 0
+    ) AS own
+    WHERE transaction_id < $3 ORDER BY asset_id, debit_on DESC, attempt DESC
+) AS newest
+CROSS JOIN LATERAL (
+    SELECT retry_on, transaction_id FROM charge_outcome
+    WHERE book_id = $1 AND charge_outcome.charge_id = newest.charge_id OFFSET 0
+) AS outcome
+WHERE outcome.transaction_id < $3 AND outcome.retry_on <= $4
 
 -- name: find_charged
 SELECT charge_id, invoice_id, amount FROM charge_invoice WHERE book_id = $1 AND charge_id = ANY ($2::uuid[])
 ORDER BY charge_id, invoice_id
 
 -- name: find_under_way
-SELECT DISTINCT invoice_id
-FROM charge_invoice JOIN charge USING (book_id, charge_id)
-WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND charge.transaction_id < $3
-  AND NOT EXISTS (SELECT FROM charge_outcome AS outcome
-                  WHERE outcome.book_id = $1 AND outcome.charge_id = charge.charge_id AND outcome.transaction_id < $3)
-UNION
-SELECT invoice_id FROM slip_invoice JOIN slip_announced USING (book_id, slip_id)
-WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
+SELECT wanted.invoice_id FROM unnest($2::uuid[]) AS wanted (invoice_id)
+WHERE EXISTS (
+    SELECT FROM (
+        SELECT charge_id FROM charge_invoice WHERE book_id = $1 AND charge_invoice.invoice_id = wanted.invoice_id OFFSET 0
+    ) AS part
+    CROSS JOIN LATERAL (
+        SELECT transaction_id FROM charge WHERE book_id = $1 AND charge.charge_id = part.charge_id OFFSET 0
+    ) AS asked
+    LEFT JOIN LATERAL (
+        SELECT transaction_id FROM charge_outcome WHERE book_id = $1 AND charge_outcome.charge_id = part.charge_id OFFSET 0
+    ) AS outcome ON outcome.transaction_id < $3
+    WHERE asked.transaction_id < $3 AND outcome.transaction_id IS NULL
+) OR EXISTS (
+    SELECT FROM (
+        SELECT slip_id FROM slip_invoice WHERE book_id = $1 AND slip_invoice.invoice_id = wanted.invoice_id OFFSET 0
+    ) AS part
+    CROSS JOIN LATERAL (
+        SELECT slip_id FROM slip_announced WHERE book_id = $1 AND slip_announced.slip_id = part.slip_id OFFSET 0
+    ) AS announced
+)
 
 -- name: find_charged_days
-SELECT charge.customer_id, bank_account, asset_id
+SELECT wanted.customer_id, bank_account, asset_id
 FROM unnest($3::bigint[]) AS wanted (customer_id)
-JOIN charge ON charge.book_id = $1 AND charge.customer_id = wanted.customer_id AND debit_on = $2
+CROSS JOIN LATERAL (
+    SELECT bank_account, asset_id, debit_on FROM charge
+    WHERE book_id = $1 AND charge.customer_id = wanted.customer_id OFFSET 0
+) AS charge
+WHERE debit_on = $2
 
 -- name: insert_charges
 WITH made AS (
@@ -268,16 +347,24 @@ INSERT INTO charge_invoice (book_id, charge_id, invoice_id, amount)
 SELECT $1, given.* FROM unnest($13::uuid[], $14::uuid[], $15::bigint[]) AS given
 
 -- name: find_charges
-SELECT charge.charge_id, customer.ref, bank_account, asset.code, debit_on, charge.amount, attempt::integer, retry_of, taken,
-       error_kind, retry_on, repayment_id, charge.customer_id, charge.asset_id, country, outcome.transaction_id,
+SELECT wanted.charge_id, whose.ref, bank_account, asset.code, debit_on, charge.amount, attempt::integer, retry_of, taken,
+       error_kind, retry_on, outcome.repayment_id, charge.customer_id, charge.asset_id, country, outcome.transaction_id,
        (SELECT coalesce(sum(placed.amount), 0)::bigint FROM repayment_allocation AS placed
         WHERE placed.book_id = $1 AND placed.repayment_id = outcome.repayment_id),
-       EXISTS (SELECT FROM charge_sent AS sent WHERE sent.book_id = $1 AND sent.charge_id = charge.charge_id)
+       EXISTS (SELECT FROM charge_sent AS sent WHERE sent.book_id = $1 AND sent.charge_id = wanted.charge_id OFFSET 0)
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (charge_id, nth)
-JOIN charge ON charge.book_id = $1 AND charge.charge_id = wanted.charge_id
-JOIN customer ON customer.book_id = $1 AND customer.customer_id = charge.customer_id
-JOIN asset ON asset.book_id = $1 AND asset.asset_id = charge.asset_id
-LEFT JOIN charge_outcome AS outcome ON outcome.book_id = $1 AND outcome.charge_id = charge.charge_id
+CROSS JOIN LATERAL (
+    SELECT customer_id, bank_account, asset_id, debit_on, amount, attempt, retry_of, country FROM charge
+    WHERE book_id = $1 AND charge.charge_id = wanted.charge_id OFFSET 0
+) AS charge
+CROSS JOIN LATERAL (
+    SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = charge.customer_id OFFSET 0
+) AS whose
+CROSS JOIN LATERAL (SELECT code FROM asset WHERE book_id = $1 AND asset.asset_id = charge.asset_id OFFSET 0) AS asset
+LEFT JOIN LATERAL (
+    SELECT taken, error_kind, retry_on, repayment_id, transaction_id FROM charge_outcome
+    WHERE book_id = $1 AND charge_outcome.charge_id = wanted.charge_id OFFSET 0
+) AS outcome ON true
 ORDER BY nth
 
 -- name: page_charges

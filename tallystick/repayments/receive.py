@@ -12,7 +12,7 @@ from tallystick.db.queries import Connection, queries_beside
 from tallystick.db.retry import OrderLost
 from tallystick.errors import InvalidInput
 from tallystick.ids import id_of_content
-from tallystick.invoicing.life.note_states import note_states
+from tallystick.invoicing.life.note_states import Noting, note_found
 from tallystick.invoicing.life.unallocated_account import open_unallocated
 from tallystick.ledger.accounts import NewAccount, Recorded, open_accounts
 from tallystick.ledger.errors import GroupFailed
@@ -26,6 +26,7 @@ from tallystick.repayments.dues import (
     OpenInvoice,
     Purse,
     find_dues,
+    find_dues_among,
     lock_and_read,
     require_earlier,
 )
@@ -33,6 +34,7 @@ from tallystick.repayments.errors import AccountUnusable, NotRepayable, Referenc
 from tallystick.repayments.find import find_repayments, require_account
 from tallystick.repayments.model import Allocation, PolicyInForce, Repayment, channel_account, repayment_id_of
 from tallystick.repayments.policies import find_policies, write_policy
+from tallystick.repayments.policy import HighestCostFirst
 
 _queries = queries_beside(__file__)
 _find_by_reference = _queries.tuples("find_by_reference")
@@ -82,8 +84,7 @@ class _Placing:
     from_account_id: int
     unallocated_id: int
     placed: Sequence[Placed]
-    accounts: Mapping[uuid.UUID, int]
-    """The accounts of invoices."""
+    invoices: Mapping[uuid.UUID, OpenInvoice]
     transfers: Sequence[uuid.UUID]
     """Beside *placed*: the ids of the transfers, each derived, so that there can be only one."""
 
@@ -116,10 +117,10 @@ async def receive(
     known = await _find_known(connection, recorded.book_id, place, received)
     fresh = list({one.id: one for one in reversed(received) if one.id not in known}.values())[::-1]
     if fresh:
-        placings = await _place(connection, ledger, recorded, place, fresh)
+        placings, waiting = await _place(connection, ledger, recorded, place, fresh)
         await _post(connection, ledger, recorded, message_hashes, placings)
         await _keep(connection, recorded, placings)
-        await note_states(connection, recorded, [at.invoice for one in placings for at in one.placed])
+        await note_found(connection, recorded, waiting.noting(placings))
         known |= {one.money.id: _repayment(recorded, one) for one in placings}
         await tell(connection, recorded, [told_of(known[one.id]) for one in fresh])
     for one in received:
@@ -149,21 +150,35 @@ def _require_same(said: Money, known: Repayment) -> None:
 
 async def _place(
     connection: Connection, ledger: Ledger, recorded: Recorded, place: Place, fresh: Sequence[Money]
-) -> list[_Placing]:
+) -> tuple[list[_Placing], "_Waiting"]:
     """Say which invoices get how much of the money, behind the locks of all accounts that it could be placed on."""
     book_id = recorded.book_id
     policies = await find_policies(connection, book_id, {one.customer_id for one in fresh}, place.place)
-    dues = await find_dues(connection, book_id, {one.purse for one in fresh}, place.place)
+    by = [one.policy or policies[one.customer_id] for one in fresh]
+    ranked = any(isinstance(one.policy, HighestCostFirst) for one in by)
+    dues = await _find_open(connection, book_id, place, fresh, ranked=ranked)
     sources = await _open_sources(connection, recorded, fresh)
     wanted = sorted({(one.customer, one.asset) for one in fresh})
     opened = dict(zip(wanted, await open_unallocated(connection, recorded, wanted), strict=True))
     unallocated = [opened[one.customer, one.asset] for one in fresh]
     invoices = [invoice.account_id for purse in {one.purse for one in fresh} for invoice in dues[purse]]
     waiting = _Waiting(dues, await lock_and_read(connection, ledger, place, invoices, unallocated))
-    return [
-        waiting.place(one, one.policy or policies[one.customer_id], source, account)
-        for one, source, account in zip(fresh, sources, unallocated, strict=True)
+    placings = [
+        waiting.place(one, policy, source, account)
+        for one, policy, source, account in zip(fresh, by, sources, unallocated, strict=True)
     ]
+    return placings, waiting
+
+
+async def _find_open(
+    connection: Connection, book_id: int, place: Place, fresh: Sequence[Money], *, ranked: bool
+) -> dict[Purse, list[OpenInvoice]]:
+    """Return what the money may be placed on: the invoices that are named, or all that are due where none are."""
+    anywhere = {one.purse for one in fresh if one.invoices is None}
+    named = [(one.purse, id_) for one in fresh if one.purse not in anywhere for id_ in one.invoices or ()]
+    among = await find_dues_among(connection, book_id, named, place.place, ranked=ranked)
+    dues = await find_dues(connection, book_id, anywhere, place.place, ranked=ranked) if anywhere else {}
+    return {one.purse: [] for one in fresh} | among | dues
 
 
 @dataclass(slots=True)
@@ -179,14 +194,24 @@ class _Waiting:
         """Place money on what is left to repay."""
         own = [one for one in self.dues[money.purse] if money.invoices is None or one.invoice_id in money.invoices]
         owing = [one.owing(self._left(one, money)) for one in own]
-        accounts = {one.invoice_id: one.account_id for one in own}
+        invoices = {one.invoice_id: one for one in own}
         placed = allocate(money.amount, owing, policy.policy)
         for one in placed:
-            account = accounts[one.invoice]
+            account = invoices[one.invoice].account_id
             self.paid[account] = self.paid.get(account, 0) + one.amount
-        named = "repayment.allocate", str(money.id)
-        transfers = [id_of_content((*named, str(one.invoice))) for one in placed]
-        return _Placing(money, policy, source, unallocated, placed, accounts, transfers)
+        of = str(money.id)
+        transfers = [id_of_content(("repayment.allocate", of, str(one.invoice))) for one in placed]
+        return _Placing(money, policy, source, unallocated, placed, invoices, transfers)
+
+    def noting(self, placings: Sequence[_Placing]) -> list[Noting]:
+        """Return the invoices that were repaid, each once and as it is with all of the money."""
+        found: dict[uuid.UUID, Noting] = {}
+        for one in placings:
+            for at in one.placed:
+                invoice = one.invoices[at.invoice]
+                left = self.balances.owed(invoice.account_id) - self.paid[invoice.account_id]
+                found[at.invoice] = invoice.noting(one.money.customer, one.money.asset, left)
+        return list(found.values())
 
     def _left(self, invoice: OpenInvoice, money: Money) -> int:
         left = self.balances.outstanding(invoice.account_id) - self.paid.get(invoice.account_id, 0)
@@ -231,7 +256,7 @@ async def _post(
         for one in placings
     ]
     rows += [
-        (id_, one.unallocated_id, one.accounts[at.invoice], at.amount, Reason.REPAYMENT_ALLOCATE)
+        (id_, one.unallocated_id, one.invoices[at.invoice].account_id, at.amount, Reason.REPAYMENT_ALLOCATE)
         for one in placings for id_, at in one.moves
     ]  # fmt: skip
     if len(rows) > MAX_BATCH:

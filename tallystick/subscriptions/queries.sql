@@ -59,11 +59,13 @@ WHERE subscription.book_id = $1 AND subscription.subscription_id = ANY ($2::text
 ORDER BY subscription.subscription_id COLLATE "C"
 
 -- name: find_spans
-SELECT span.subscription_id, lower(during), upper(during), plan, version_at, phase, quantity, paused, cycle::text
+SELECT wanted.subscription_id, lower(during), upper(during), plan, version_at, phase, quantity, paused, cycle::text
 FROM unnest($2::text[], $3::integer[]) AS wanted (subscription_id, revision)
-JOIN subscription_span AS span USING (subscription_id, revision)
-WHERE span.book_id = $1
-ORDER BY subscription_id, during
+CROSS JOIN LATERAL (
+    SELECT during, plan, version_at, phase, quantity, paused, cycle FROM subscription_span AS span
+    WHERE book_id = $1 AND span.subscription_id = wanted.subscription_id AND span.revision = wanted.revision OFFSET 0
+) AS span
+ORDER BY wanted.subscription_id, during
 
 -- name: find_revision
 SELECT revision, kind, effective_at, differs_from, rests_on, revised_at FROM subscription_revision
@@ -76,9 +78,10 @@ WHERE book_id = $1 AND subscription_id = $2 ORDER BY revision
 -- name: changed_from
 SELECT wanted.subscription_id, min(differs_from)
 FROM unnest($2::text[], $3::integer[]) AS wanted (subscription_id, revision)
-JOIN subscription_revision AS newer
-    ON newer.subscription_id = wanted.subscription_id AND newer.revision > wanted.revision
-WHERE newer.book_id = $1
+CROSS JOIN LATERAL (
+    SELECT differs_from FROM subscription_revision AS newer
+    WHERE book_id = $1 AND newer.subscription_id = wanted.subscription_id AND newer.revision > wanted.revision OFFSET 0
+) AS newer
 GROUP BY 1
 
 -- name: page_subscriptions
@@ -101,12 +104,19 @@ SELECT wanted.subscription_id, line.invoice_id, line.position, line.product, lin
        line.adjusts_position, line.detail ->> 'explanation', bill.usage_through, coalesce((line.detail ->> 'covered')::numeric, 0)
        - coalesce((line.detail ->> 'returned')::numeric, 0)
 FROM unnest($2::text[], $3::timestamptz[]) AS wanted (subscription_id, from_at)
-JOIN subscription_bill AS bill USING (subscription_id)
-JOIN invoice_line AS line ON line.book_id = bill.book_id AND line.invoice_id = bill.invoice_id
-LEFT JOIN invoice_line AS corrected
-    ON corrected.book_id = line.book_id AND corrected.invoice_id = line.adjusts_invoice
-    AND corrected.position = line.adjusts_position AND corrected.invoice_id <> line.invoice_id
-WHERE bill.book_id = $1 AND coalesce(corrected.period_start, line.period_start) >= wanted.from_at
+CROSS JOIN LATERAL (
+    SELECT invoice_id, due_at, usage_through FROM subscription_bill AS bill
+    WHERE book_id = $1 AND bill.subscription_id = wanted.subscription_id OFFSET 0
+) AS bill
+CROSS JOIN LATERAL (
+    SELECT * FROM invoice_line WHERE book_id = $1 AND invoice_line.invoice_id = bill.invoice_id OFFSET 0
+) AS line
+LEFT JOIN LATERAL (
+    SELECT period_start FROM invoice_line AS corrected
+    WHERE book_id = $1 AND corrected.invoice_id = line.adjusts_invoice AND corrected.position = line.adjusts_position
+    OFFSET 0
+) AS corrected ON line.adjusts_invoice <> line.invoice_id
+WHERE coalesce(corrected.period_start, line.period_start) >= wanted.from_at
 ORDER BY wanted.subscription_id, due_at, line.position
 
 -- name: insert_bills
@@ -136,10 +146,10 @@ WHERE book_id = $1 AND plan = $2 ORDER BY period_start, invoice_id LIMIT $3
 DELETE FROM subscription_waiting
 WHERE book_id = $1 AND plan = $2 AND invoice_id = ANY ($3::uuid[]) AND (EXISTS (
     SELECT FROM invoice_issue
-    WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = subscription_waiting.invoice_id)
+    WHERE invoice_issue.book_id = $1 AND invoice_issue.invoice_id = subscription_waiting.invoice_id OFFSET 0)
 OR EXISTS (
     SELECT FROM invoice_state AS ended
-    WHERE ended.book_id = $1 AND ended.invoice_id = subscription_waiting.invoice_id AND ended.state = 'void'))
+    WHERE ended.book_id = $1 AND ended.invoice_id = subscription_waiting.invoice_id AND ended.state = 'void' OFFSET 0))
 
 -- name: read_horizon
 SELECT settled_horizon(), transaction_order()

@@ -92,7 +92,7 @@ SELECT DISTINCT ON (event_key) $1, event_key, (SELECT transaction_order()), $2, 
 FROM unnest($4::text::uuid[], $5::text[]) AS given (event_key, reason)
 WHERE NOT EXISTS (
     SELECT FROM usage_not_billable AS kept
-    WHERE kept.book_id = $1 AND kept.event_key = given.event_key AND kept.reason = given.reason)
+    WHERE kept.book_id = $1 AND kept.event_key = given.event_key AND kept.reason = given.reason OFFSET 0)
 ORDER BY event_key
 ON CONFLICT DO NOTHING
 

@@ -101,10 +101,12 @@ WITH ended AS (
     ON CONFLICT DO NOTHING
     RETURNING book_id, grant_id
 )
-DELETE FROM credit_expiry USING ended, credit_grant
-WHERE (credit_grant.book_id, credit_grant.grant_id) = (ended.book_id, ended.grant_id)
-  AND (credit_expiry.book_id, credit_expiry.expires_at, credit_expiry.grant_id)
-    = (credit_grant.book_id, credit_grant.expires_at, credit_grant.grant_id)
+DELETE FROM credit_expiry USING ended CROSS JOIN LATERAL (
+    SELECT book_id, expires_at, grant_id FROM credit_grant
+    WHERE (credit_grant.book_id, credit_grant.grant_id) = (ended.book_id, ended.grant_id) OFFSET 0
+) AS granted
+WHERE (credit_expiry.book_id, credit_expiry.expires_at, credit_expiry.grant_id)
+    = (granted.book_id, granted.expires_at, granted.grant_id)
 
 -- name: insert_ends
 WITH ended AS (
@@ -113,10 +115,12 @@ WITH ended AS (
     FROM unnest($6::uuid[], $7::bigint[], $8::uuid[]) AS given (grant_id, amount, transfer_id)
     RETURNING book_id, grant_id
 )
-DELETE FROM credit_expiry USING ended, credit_grant
-WHERE (credit_grant.book_id, credit_grant.grant_id) = (ended.book_id, ended.grant_id)
-  AND (credit_expiry.book_id, credit_expiry.expires_at, credit_expiry.grant_id)
-    = (credit_grant.book_id, credit_grant.expires_at, credit_grant.grant_id)
+DELETE FROM credit_expiry USING ended CROSS JOIN LATERAL (
+    SELECT book_id, expires_at, grant_id FROM credit_grant
+    WHERE (credit_grant.book_id, credit_grant.grant_id) = (ended.book_id, ended.grant_id) OFFSET 0
+) AS granted
+WHERE (credit_expiry.book_id, credit_expiry.expires_at, credit_expiry.grant_id)
+    = (granted.book_id, granted.expires_at, granted.grant_id)
 
 -- name: find_to_end
 SELECT grant_id, customer_id, asset_id, account_id, (owed.credits - owed.debits - owed.held_debits)::bigint,
@@ -156,10 +160,12 @@ FROM unnest($2::bigint[], $3::integer[]) AS watched (customer_id, asset_id)
 -- name: sum_watched
 SELECT (sum(before.credits - before.debits))::bigint, (sum(whole.credits - whole.debits))::bigint
 FROM unnest($2::bigint[], $3::integer[]) WITH ORDINALITY AS watched (customer_id, asset_id, place)
-JOIN credit_grant ON credit_grant.book_id = $1 AND credit_grant.customer_id = watched.customer_id
-    AND credit_grant.asset_id = watched.asset_id
-CROSS JOIN LATERAL account_sums(book_id, account_id, (SELECT transaction_order())) AS before
-CROSS JOIN LATERAL account_sums(book_id, account_id) AS whole
+JOIN LATERAL (
+    SELECT account_id, asset_id FROM credit_grant
+    WHERE book_id = $1 AND credit_grant.customer_id = watched.customer_id OFFSET 0
+) AS granted ON granted.asset_id = watched.asset_id
+CROSS JOIN LATERAL account_sums($1, account_id, (SELECT transaction_order())) AS before
+CROSS JOIN LATERAL account_sums($1, account_id) AS whole
 GROUP BY place ORDER BY place
 
 -- name: insert_low
@@ -181,12 +187,17 @@ WHERE book_id = $1 AND transfer_id = ANY ($2::uuid[])
 
 -- name: uses_of_invoices
 SELECT credit_use.invoice_id, grant_id, asset.code, position, credit_use.amount, quantity, credit_use.transfer_id
-FROM credit_use JOIN credit_grant USING (book_id, grant_id) JOIN asset USING (book_id, asset_id)
-WHERE book_id = $1 AND credit_use.invoice_id = ANY ($2::uuid[])
+FROM credit_use
+CROSS JOIN LATERAL (
+    SELECT asset_id, priority, expires_at FROM credit_grant
+    WHERE book_id = $1 AND credit_grant.grant_id = credit_use.grant_id OFFSET 0
+) AS granted
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = granted.asset_id
+WHERE credit_use.book_id = $1 AND credit_use.invoice_id = ANY ($2::uuid[])
   AND (position IS NOT NULL  -- what repays an invoice after its issue is no part of what it says
        OR EXISTS (SELECT FROM invoice_issue AS issue
                   WHERE issue.book_id = $1 AND issue.invoice_id = credit_use.invoice_id
-                    AND issue.transaction_id = credit_use.transaction_id))
+                    AND issue.transaction_id = credit_use.transaction_id OFFSET 0))
 ORDER BY 1, position NULLS FIRST, credit_use.transaction_id, priority, expires_at, grant_id
 
 -- name: any_units_used
@@ -205,7 +216,7 @@ SELECT book_id, expires_at, grant_id FROM credit_grant
 WHERE book_id = $1 AND grant_id = ANY ($2::uuid[]) AND expires_at IS NOT NULL
   AND NOT EXISTS (SELECT FROM credit_end
                   WHERE (credit_end.book_id, credit_end.grant_id) = (credit_grant.book_id, credit_grant.grant_id)
-                    AND for_good)
+                    AND for_good OFFSET 0)
 ON CONFLICT DO NOTHING
 
 -- name: name_wallet

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import tempfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from tallystick.collecting.bank import read_results
 from tallystick.collecting.bank.errors import UnreadableFile
 from tallystick.db.embedded import EmbeddedServer
 from tallystick.operations.bank_files import (
@@ -152,6 +154,26 @@ async def test_a_file_that_cannot_be_read_says_where(
         await apply(till, tmp_path / "r", content)
     assert place in refused.value.message
     assert rule in refused.value.message
+
+
+async def test_more_results_than_fit_into_memory_wait_in_a_file(
+    till: Till, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come back as they were read; where there is no room for them it is said, and nothing is applied."""
+    ids = [uuid_of(one) for one in await charge_all(till, [300, 45, 20])]
+    rows = [f"{ids[0]},taken,3.00,", f"{ids[1]},failed,,AM04", "x,taken,,", f"{ids[2]},taken,,"]
+    content = "\n".join(["charge,status,amount,reason", *rows]).encode()
+    monkeypatch.setattr(read_results, "_IN_MEMORY", 1)
+    monkeypatch.setattr(read_results, "_AT_ONCE", 3)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(UnreadableFile, match="TMPDIR"):
+        await apply(till, tmp_path / "r.csv", content)
+    assert {(await till.do("charges.find", id=one)).status for one in ids} == {"made"}
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    report = await apply(till, tmp_path / "r.csv", content)
+    assert (dict(report.counts), dict(report.failed)) == ({"applied": 3, "bad": 1}, {"insufficient_funds": 1})
+    assert [(await till.do("charges.find", id=one)).taken for one in ids] == [300, 0, 20]
+    assert [one.name for one in tmp_path.iterdir()] == ["r.csv"]
 
 
 async def test_a_kill_in_the_middle_of_results_loses_none(till: Till, database_url: str, tmp_path: Path) -> None:

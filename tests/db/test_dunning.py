@@ -1,6 +1,7 @@
 """Dunning: reminders by rule, late fees once, each customer alone, whatever is killed."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import sys
 from pathlib import Path
@@ -225,7 +226,8 @@ async def test_a_killed_run_is_finished_by_the_next(
     assert process.stdout is not None
     for _ in range(lines):
         await process.stdout.readline()
-    process.kill()
+    with contextlib.suppress(ProcessLookupError):  # it has ended just before
+        process.kill()
     await process.wait()
     await dun(till, 15)
     rows = await owner.fetch("SELECT level, count(*), sum(fee) FROM reminder GROUP BY 1 ORDER BY 1")

@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from tallystick.errors import InvalidInput
 from tallystick.ids import uuid7
+from tallystick.repayments.find import find_repayments
 from tallystick.repayments.model import repayment_id_of
 from tallystick.security.model import OPERATOR
 from tests.conftest import House
@@ -59,6 +60,15 @@ async def test_money_of_one_who_owes_nothing_lies_unallocated(till: Till) -> Non
     assert (paid.allocations, paid.unallocated) == ([], 50)
     page = await till.do("repayments.unallocated")
     assert [(one.customer, one.asset, one.amount) for one in page.items] == [("bob", "USD", 50)]
+
+
+async def test_a_repayment_that_is_asked_for_twice_is_told_twice_as_it_is(till: Till) -> None:
+    """What it repaid is told once in each, and nothing of it lies unallocated."""
+    await till.owe(300)
+    paid = await till.pay(300)
+    async with till.operations.pool.acquire() as connection:
+        book_id = await connection.fetchval("SELECT book_id FROM book WHERE name = 'main'")
+        assert await find_repayments(connection, book_id, [paid.id, paid.id]) == [paid, paid]
 
 
 async def test_the_same_reference_is_received_once(till: Till) -> None:

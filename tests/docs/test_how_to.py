@@ -1,5 +1,6 @@
 """The how-to pages run, each on a database or a PostgreSQL of its own."""
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,10 +10,18 @@ from pathlib import Path
 import pytest
 
 from tallystick.db.embedded import EmbeddedServer, shipped_binaries
-from tests.docs.runnable import ROOT, free_port, missing_lines, open_directory, run_steps, steps_of
+from tests.docs.runnable import BIN, ROOT, free_port, missing_lines, open_directory, run_steps, steps_of
+from tests.docs.warm_commands import warm_commands
 from tests.installed_avsc import installed_avsc
 
 HOW_TO = ROOT / "docs" / "how-to"
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give the directory of a ``tallystick`` that is loaded already."""
+    with warm_commands(tmp_path_factory.mktemp("warm")) as directory:
+        yield directory
 
 
 @pytest.mark.parametrize(
@@ -52,7 +61,7 @@ HOW_TO = ROOT / "docs" / "how-to"
         "usage-months.md",
     ],
 )
-def test_a_how_to_prints_what_it_says(page: str, database_url: str) -> None:
+def test_a_how_to_prints_what_it_says(page: str, database_url: str, warm: Path) -> None:
     """
     Whoever follows the page on an empty store sees what it shows.
 
@@ -66,6 +75,7 @@ def test_a_how_to_prints_what_it_says(page: str, database_url: str) -> None:
             "TALLYSTICK_PORT": str(free_port()),
             "CONTRACTS": str(ROOT / "contracts"),
             "NODE_PATH": str(installed_avsc() / "node_modules") if "require('avsc')" in text else "",
+            "PATH": f"{warm}:{BIN}:{os.environ.get('PATH', '')}",
         }
         _require_runs(f"```sh\ntallystick book create main\n```\n{text}", directory, environment)
 

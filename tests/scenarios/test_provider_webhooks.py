@@ -172,12 +172,14 @@ async def test_twice_late_and_the_wrong_way_round_is_all_the_same(door: Door) ->
     await door.ear.wait_for(2)
     await door.counter.shop.control.order(webhooks=[Twist.DUPLICATE, Twist.LATE, Twist.OUT_OF_ORDER, Twist.DUPLICATE])
     before = len(door.ear.statuses)
+    ended = {}
     for won in (True, False):
         opened = await door.counter.shop.control.open_dispute(str(paid.transaction_id), 30)
         await door.counter.shop.control.decide_dispute(opened.id, won=won)
+        ended[opened.id] = "won" if won else "lost"
     await door.ear.wait_for(before + 6)
     await door.counter.shop.work()
-    assert [one.status for one in await door.counter.disputes()] == ["won", "lost"]
+    assert {one.provider_dispute_id: one.status for one in await door.counter.disputes()} == ended
     heard = await door.heard()
     assert len({one.event_id for one in heard}) == len(heard) == 2 + 4
     assert set(door.ear.statuses) == {200}

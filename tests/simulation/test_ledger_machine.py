@@ -4,6 +4,7 @@ import asyncio
 import copy
 import itertools
 import random
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import asyncpg
@@ -362,3 +363,31 @@ def test_the_ledger_does_what_its_model_does(server: EmbeddedServer) -> None:
         finally:
             runner.run(pool.close())
             runner.run(_as_superuser(server, "DROP DATABASE machine WITH (FORCE)"))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_what_comes_first_may_be_drawn_in_the_same_batch(pool: asyncpg.Pool, seed: int) -> None:
+    """Fresh accounts get and give in one batch, in any order: each transfer is judged as if it came alone."""
+    chance = random.Random(seed)
+    ledger = await open_ledger(pool, "bank")
+    limits: dict[str, tuple[int | None, int | None]] = {"purse": (0, None), "other": (0, None), "both": (-3, 12)}
+    trials = [{f"{code}-{trial}": bounds for code, bounds in limits.items()} for trial in range(150)]
+    await ledger.open(*(NewAccount(code, "USD", *bounds) for own in trials for code, bounds in own.items()))
+    table, statuses = Table(ledger), Counter[str]()
+    for trial, own in enumerate(trials):
+        model = SmallLedger({"bank": Sums(None, None), **{code: Sums(*bounds) for code, bounds in own.items()}})
+        items: list[Asked] = []
+        for _ in range(chance.randint(2, 8)):
+            debit, credit = chance.sample(["bank", "bank", *own], 2)
+            if debit != credit:
+                kind = chance.choice(["transfer"] * 5 + ["hold"])
+                items.append(Asked(f"{trial}-{len(items)}", kind, debit, credit, chance.randint(1, 12)))
+        if items and chance.random() < 0.5:  # it comes again, and moves nothing
+            again = chance.randrange(len(items))
+            items.insert(again + 1, items[again])
+        outcomes = await ledger.judge(table.batch([one.words() for one in items]))
+        found = [Status(one).name.lower() for one in outcomes.statuses.tolist()]
+        assert (trial, found) == (trial, [model.take(one)[0] for one in items]), items
+        statuses.update(found)
+    assert statuses["limit_exceeded"] > 100
+    assert statuses["posted"] > 200

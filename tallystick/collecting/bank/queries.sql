@@ -114,7 +114,10 @@ FROM unnest($5::integer[], $6::text[], $7::uuid[], $8::smallint[], $9::text[]) A
 SELECT charge.charge_id, charge.amount, charge.asset_id, outcome.charge_id IS NOT NULL, outcome.taken, outcome.repayment_id,
        EXISTS (SELECT FROM repayment_return AS gone WHERE gone.book_id = $1 AND gone.repayment_id = outcome.repayment_id
                AND gone.kind = 'reversal')
-FROM charge LEFT JOIN charge_outcome AS outcome ON outcome.book_id = $1 AND outcome.charge_id = charge.charge_id
+FROM charge LEFT JOIN LATERAL (
+    SELECT charge_id, taken, repayment_id FROM charge_outcome
+    WHERE book_id = $1 AND charge_outcome.charge_id = charge.charge_id OFFSET 0
+) AS outcome ON true
 WHERE charge.book_id = $1 AND charge.charge_id = ANY ($2::uuid[])
 
 -- name: find_files_named
@@ -131,11 +134,18 @@ WITH RECURSIVE found AS (
 SELECT series FROM found WHERE series IS NOT NULL
 
 -- name: find_numbered
-SELECT DISTINCT invoice.customer_id, customer.ref
+SELECT DISTINCT invoice.customer_id, whose.ref
 FROM unnest($2::text[], $3::bigint[]) AS wanted (series, number)
-JOIN invoice_issue AS issue ON issue.book_id = $1 AND issue.series = wanted.series AND issue.number = wanted.number
-JOIN invoice ON invoice.book_id = $1 AND invoice.invoice_id = issue.invoice_id
-JOIN customer ON customer.book_id = $1 AND customer.customer_id = invoice.customer_id
+CROSS JOIN LATERAL (
+    SELECT invoice_id, transaction_id FROM invoice_issue
+    WHERE book_id = $1 AND invoice_issue.series = wanted.series AND invoice_issue.number = wanted.number OFFSET 0
+) AS issue
+CROSS JOIN LATERAL (
+    SELECT customer_id, asset_id FROM invoice WHERE book_id = $1 AND invoice.invoice_id = issue.invoice_id OFFSET 0
+) AS invoice
+CROSS JOIN LATERAL (
+    SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = invoice.customer_id OFFSET 0
+) AS whose
 WHERE issue.transaction_id < $4 AND invoice.asset_id = $5
 ORDER BY invoice.customer_id
 

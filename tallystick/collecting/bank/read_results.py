@@ -4,14 +4,19 @@ Read results: what became of each debit, from pain.002.001.10 (ISO 20022) or fro
 Files come from outside: no DOCTYPE, no entities, no endless texts, one element at a time.
 """
 
+import contextlib
 import io
+import itertools
 import re
 import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, TypeAlias, cast
+from tempfile import SpooledTemporaryFile
+from typing import IO, BinaryIO, Literal, NamedTuple, TypeAlias, cast
+
+import msgspec
 
 from tallystick.collecting.bank.errors import UnreadableFile
 from tallystick.collecting.bank.reasons import error_kind_of
@@ -21,6 +26,8 @@ from tallystick.money import MAX_AMOUNT
 MOST_BYTES = 1024**3
 _MOST_LINE = 64 * 1024
 _CHUNK = 1024 * 1024
+_IN_MEMORY = 16 * 1024 * 1024
+_AT_ONCE = 1_000
 _NAMESPACE = re.compile(r"\{urn:iso:std:iso:20022:tech:xsd:pain\.002\.001\.[0-9]{2}\}")
 _ENCODING = re.compile(rb"encoding\s*=\s*[\"']([^\"']*)")
 _ENCODINGS = {b"utf-8", b"us-ascii", b"iso-8859-1", b"iso-8859-15", b"windows-1252"}
@@ -49,27 +56,48 @@ class Result(NamedTuple):
     """What is bad about it, or the bank's own code and words."""
 
 
-def read_results(path: Path) -> Iterator[Result]:
-    """
-    Go through the results in a file, XML or CSV.
+_decoder = msgspec.msgpack.Decoder(list[Result])
 
-    A row that cannot be read is a result itself, which says why.
+
+@contextlib.contextmanager
+def read_results(path: Path) -> Iterator[tuple[int, Iterator[Result]]]:
+    """
+    Read a file, XML or CSV, to its end, and lend how many results it has and the way through them.
+
+    To its end first, so that nothing is applied of one that breaks off; what was read waits in a file of its own, so that
+    it is understood once. A row that cannot be read is a result itself, which says why.
 
     Raises:
         UnreadableFile: the file cannot be read to its end (``bank.unreadable_file``).
     """
-    for one in _find(path):
-        yield _row(one) if isinstance(one, CsvRow) else _result_of(*one)
+    with SpooledTemporaryFile(max_size=_IN_MEMORY) as kept:
+        found = (_row(one) if isinstance(one, CsvRow) else _result_of(*one) for one in _find(path))
+        count = 0
+        while some := list(itertools.islice(found, _AT_ONCE)):
+            with _room_for(kept, path):
+                body = msgspec.msgpack.encode(some)
+                kept.write(len(body).to_bytes(4, "big") + body)
+            count += len(some)
+        with _room_for(kept, path):
+            kept.seek(0)
+        yield count, _read_kept(kept)
 
 
-def check_results(path: Path) -> int:
-    """
-    Read a file to its end and return how many results it has, so that nothing is applied of one that breaks off.
+@contextlib.contextmanager
+def _room_for(kept: IO[bytes], path: Path) -> Iterator[None]:
+    """Say it of the file that is read where there is no room to keep what was read of it."""
+    try:
+        yield
+    except OSError as error:
+        with contextlib.suppress(OSError):  # it tries to write the rest once more
+            kept.close()
+        rule = f"what was read of it can be kept nowhere: {error.strerror}; TMPDIR says where"
+        raise UnreadableFile(field="file", place=path.name, rule=rule) from error
 
-    Raises:
-        UnreadableFile: it cannot be read to its end (``bank.unreadable_file``).
-    """
-    return sum(1 for _ in _find(path))
+
+def _read_kept(kept: IO[bytes]) -> Iterator[Result]:
+    while size := kept.read(4):
+        yield from _decoder.decode(kept.read(int.from_bytes(size, "big")))
 
 
 def _find(path: Path) -> Iterator[_Found]:

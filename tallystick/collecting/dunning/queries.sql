@@ -23,10 +23,14 @@ FROM reminder WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) GROUP BY invo
 SELECT invoice_id FROM slip_invoice JOIN slip_announced USING (book_id, slip_id)
 WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
 UNION
-SELECT invoice_id FROM charge_invoice JOIN charge USING (book_id, charge_id)
-WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND charge.transaction_id < $3
-  AND NOT EXISTS (SELECT FROM charge_outcome AS outcome
-                  WHERE outcome.book_id = $1 AND outcome.charge_id = charge.charge_id AND outcome.transaction_id < $3)
+SELECT invoice_id FROM charge_invoice CROSS JOIN LATERAL (
+    SELECT transaction_id FROM charge WHERE book_id = $1 AND charge.charge_id = charge_invoice.charge_id OFFSET 0
+) AS charge
+LEFT JOIN LATERAL (
+    SELECT transaction_id FROM charge_outcome
+    WHERE book_id = $1 AND charge_outcome.charge_id = charge_invoice.charge_id OFFSET 0
+) AS outcome ON outcome.transaction_id < $3
+WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) AND charge.transaction_id < $3 AND outcome.transaction_id IS NULL
 
 -- name: insert_reminders
 WITH made AS (
@@ -68,18 +72,28 @@ FROM late_fee_due JOIN reminder USING (book_id, invoice_id, level) JOIN customer
 WHERE book_id = $1 AND (invoice_id, level) > ($2::uuid, $3::integer) ORDER BY invoice_id, level LIMIT $4
 
 -- name: find_fees
-SELECT reminder.invoice_id, reminder.level::integer, ref, asset.code, fee, fee_days, fee_terms, series, number
+SELECT wanted.invoice_id, wanted.level::integer, ref, asset.code, fee, fee_days, fee_terms, series, number
 FROM unnest($2::uuid[], $3::smallint[]) AS wanted (invoice_id, level)
-JOIN reminder USING (invoice_id, level)
-JOIN invoice USING (book_id, invoice_id)
-JOIN invoice_issue AS issue USING (book_id, invoice_id)
-JOIN customer ON customer.book_id = $1 AND customer.customer_id = reminder.customer_id
+CROSS JOIN LATERAL (
+    SELECT customer_id, fee, fee_days, fee_terms FROM reminder
+    WHERE book_id = $1 AND reminder.invoice_id = wanted.invoice_id AND reminder.level = wanted.level OFFSET 0
+) AS reminder
+CROSS JOIN LATERAL (
+    SELECT asset_id FROM invoice WHERE book_id = $1 AND invoice.invoice_id = wanted.invoice_id OFFSET 0
+) AS invoice
+CROSS JOIN LATERAL (
+    SELECT series, number FROM invoice_issue WHERE book_id = $1 AND invoice_issue.invoice_id = wanted.invoice_id OFFSET 0
+) AS issue
+CROSS JOIN LATERAL (
+    SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = reminder.customer_id OFFSET 0
+) AS whose
 JOIN asset ON asset.book_id = $1 AND asset.asset_id = invoice.asset_id
-WHERE reminder.book_id = $1 AND fee > 0
+WHERE fee > 0
 
 -- name: end_fees
 DELETE FROM late_fee_due USING unnest($2::uuid[], $3::smallint[]) AS done (invoice_id, level)
-WHERE book_id = $1 AND (late_fee_due.invoice_id, late_fee_due.level) = (done.invoice_id, done.level)
+WHERE book_id = $1 AND late_fee_due.invoice_id = ANY ($2)
+  AND (late_fee_due.invoice_id, late_fee_due.level) = (done.invoice_id, done.level)
 
 -- name: page_reminders
 SELECT reminder.invoice_id, issue.series, issue.number, level::integer, ref, asset.code, on_day, issue.due_on, outstanding,

@@ -13,15 +13,17 @@ WHERE book_id = $1 AND invoice_id = $2
 SELECT part.invoice_id, slip.slip_id,
        EXISTS (SELECT FROM slip_announced AS announced
                WHERE (announced.book_id, announced.slip_id) = (slip.book_id, slip.slip_id))
-FROM slip_invoice AS part JOIN slip USING (book_id, slip_id)
-WHERE book_id = $1 AND part.invoice_id = ANY ($2::uuid[])
-  AND (EXISTS (SELECT FROM slip_announced AS announced
-               WHERE (announced.book_id, announced.slip_id) = (slip.book_id, slip.slip_id))
-       OR ($3::timestamptz AT TIME ZONE zone)::date <= expires_on
-          AND NOT EXISTS (SELECT FROM slip_cancellation AS gone
-                          WHERE (gone.book_id, gone.slip_id) = (slip.book_id, slip.slip_id))
-          AND NOT EXISTS (SELECT FROM slip_settlement AS come
-                          WHERE (come.book_id, come.slip_id) = (slip.book_id, slip.slip_id)))
+FROM (SELECT slip_id, invoice_id FROM slip_invoice WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[]) OFFSET 0) AS part
+CROSS JOIN LATERAL (
+    SELECT * FROM slip WHERE book_id = $1 AND slip.slip_id = part.slip_id OFFSET 0
+) AS slip
+WHERE EXISTS (SELECT FROM slip_announced AS announced
+              WHERE (announced.book_id, announced.slip_id) = (slip.book_id, slip.slip_id))
+   OR ($3::timestamptz AT TIME ZONE zone)::date <= expires_on
+      AND NOT EXISTS (SELECT FROM slip_cancellation AS gone
+                      WHERE (gone.book_id, gone.slip_id) = (slip.book_id, slip.slip_id))
+      AND NOT EXISTS (SELECT FROM slip_settlement AS come
+                      WHERE (come.book_id, come.slip_id) = (slip.book_id, slip.slip_id))
 ORDER BY slip.transaction_id, slip.message_place, part.invoice_id
 
 -- name: insert_slip
@@ -37,18 +39,24 @@ SELECT $1, $2, given.* FROM unnest($11::uuid[], $12::bigint[]) AS given
 SELECT slip_id, number FROM slip WHERE book_id = $1 AND number = ANY ($2::text[])
 
 -- name: find_slips
-SELECT slip_id, number, customer.ref, asset.code, amount, expires_on, zone, issued_at, customer_id, asset_id,
+SELECT slip.slip_id, number, whose.ref, asset.code, amount, expires_on, zone, issued_at, customer_id, slip.asset_id,
        EXISTS (SELECT FROM slip_cancellation AS gone
-               WHERE (gone.book_id, gone.slip_id) = (slip.book_id, slip.slip_id))
+               WHERE (gone.book_id, gone.slip_id) = (slip.book_id, slip.slip_id) OFFSET 0)
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (slip_id, nth)
-JOIN slip USING (slip_id)
-JOIN customer USING (book_id, customer_id)
-JOIN asset USING (book_id, asset_id)
-WHERE book_id = $1
+CROSS JOIN LATERAL (
+    SELECT * FROM slip WHERE book_id = $1 AND slip.slip_id = wanted.slip_id OFFSET 0
+) AS slip
+CROSS JOIN LATERAL (
+    SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = slip.customer_id OFFSET 0
+) AS whose
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = slip.asset_id
 ORDER BY nth
 
 -- name: find_parts
-SELECT slip_id, invoice_id, slip_invoice.amount FROM slip_invoice JOIN invoice_issue USING (book_id, invoice_id)
+SELECT slip_id, invoice_id, slip_invoice.amount FROM slip_invoice CROSS JOIN LATERAL (
+    SELECT due_on, issued_at FROM invoice_issue
+    WHERE book_id = $1 AND invoice_issue.invoice_id = slip_invoice.invoice_id OFFSET 0
+) AS issue
 WHERE book_id = $1 AND slip_id = ANY ($2::uuid[]) ORDER BY due_on, issued_at, invoice_id
 
 -- name: find_notices

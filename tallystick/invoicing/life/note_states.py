@@ -60,7 +60,13 @@ async def note_states(
 
     *places* are by invoice the places of the messages that moved them, where one transaction does many; None: all are of one.
     """
-    found = await find_to_note(connection, recorded.book_id, invoice_ids)
+    await note_found(connection, recorded, await find_to_note(connection, recorded.book_id, invoice_ids), places)
+
+
+async def note_found(
+    connection: Connection, recorded: Recorded, found: Sequence[Noting], places: Mapping[uuid.UUID, int] | None = None
+) -> None:
+    """Note states as `note_states` does, of invoices that the caller knows as they are now, each once."""
     noted = [Noted(one, state, one.outstanding) for one in found if (state := next_state(one)) is not None]
     await append_states(connection, recorded, noted, places=places)
 
@@ -70,7 +76,7 @@ async def find_to_note(connection: Connection, book_id: int, invoice_ids: Sequen
     if not invoice_ids:
         return []
     rows = await _find_to_note(connection, book_id, list(dict.fromkeys(invoice_ids)))
-    return [Noting(*row) for row in rows]
+    return [Noting._make(row) for row in rows]
 
 
 def next_state(one: Noting) -> NotedState | None:

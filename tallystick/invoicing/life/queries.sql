@@ -1,13 +1,22 @@
 -- name: find_to_note
-SELECT invoice_id, customer.ref, product, asset.code, standing.total, owed, standing.outstanding,
-       noted, noted_outstanding, standing.overdue, series, number, due_on
+SELECT wanted.invoice_id, whose.ref, invoice.product, asset.code, standing.total, owed, standing.outstanding,
+       noted, noted_outstanding, standing.overdue, issue.series, issue.number, issue.due_on
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (invoice_id, place)
-JOIN invoice USING (invoice_id)
-JOIN invoice_issue USING (book_id, invoice_id)
-JOIN invoice_standing AS standing USING (book_id, invoice_id)
-JOIN customer USING (book_id, customer_id)
-JOIN asset USING (book_id, asset_id)
-WHERE book_id = $1
+CROSS JOIN LATERAL (
+    SELECT customer_id, asset_id, product FROM invoice
+    WHERE book_id = $1 AND invoice.invoice_id = wanted.invoice_id OFFSET 0
+) AS invoice
+CROSS JOIN LATERAL (
+    SELECT series, number, due_on FROM invoice_issue
+    WHERE book_id = $1 AND invoice_issue.invoice_id = wanted.invoice_id OFFSET 0
+) AS issue
+CROSS JOIN LATERAL (
+    SELECT * FROM invoice_standing WHERE book_id = $1 AND invoice_standing.invoice_id = wanted.invoice_id OFFSET 0
+) AS standing
+CROSS JOIN LATERAL (
+    SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = invoice.customer_id OFFSET 0
+) AS whose
+CROSS JOIN LATERAL (SELECT code FROM asset WHERE book_id = $1 AND asset.asset_id = invoice.asset_id OFFSET 0) AS asset
 ORDER BY place
 
 -- name: insert_states
@@ -22,9 +31,11 @@ DELETE FROM invoice_due WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
 INSERT INTO invoice_due (book_id, invoice_id, customer_id, due_on, told)
 SELECT $1, given.invoice_id, customer_id, given.due_on,
        EXISTS (SELECT FROM invoice_state AS state
-               WHERE (state.book_id, state.invoice_id, state.state) = ($1, given.invoice_id, 'due'))
+               WHERE (state.book_id, state.invoice_id, state.state) = ($1, given.invoice_id, 'due') OFFSET 0)
 FROM unnest($2::uuid[], $3::date[]) AS given (invoice_id, due_on)
-JOIN invoice ON invoice.book_id = $1 AND invoice.invoice_id = given.invoice_id
+CROSS JOIN LATERAL (
+    SELECT customer_id FROM invoice WHERE book_id = $1 AND invoice.invoice_id = given.invoice_id OFFSET 0
+) AS invoice
 ON CONFLICT (book_id, invoice_id) DO NOTHING
 
 -- name: find_header
@@ -94,8 +105,13 @@ ORDER BY note.transaction_id, note.message_place, note.number
 -- name: find_credit_lines
 SELECT credit_note_id, taken.line, coalesce(taken.description, line.description, price.name), taken.amount
 FROM credit_note_line AS taken
-JOIN credit_note AS note USING (book_id, credit_note_id)
-JOIN invoice_line AS line ON line.book_id = $1 AND line.invoice_id = note.invoice_id AND line.position = taken.line
+CROSS JOIN LATERAL (
+    SELECT invoice_id FROM credit_note WHERE book_id = $1 AND credit_note.credit_note_id = taken.credit_note_id OFFSET 0
+) AS note
+CROSS JOIN LATERAL (
+    SELECT product, charge, price_at, description FROM invoice_line
+    WHERE book_id = $1 AND invoice_line.invoice_id = note.invoice_id AND invoice_line.position = taken.line OFFSET 0
+) AS line
 LEFT JOIN price ON price.book_id = $1 AND price.product = line.product AND price.charge = line.charge
     AND price.effective_at = price_at
 WHERE taken.book_id = $1 AND credit_note_id = ANY ($2::uuid[])
@@ -104,8 +120,13 @@ ORDER BY credit_note_id, taken.position
 -- name: find_credit_taxes
 SELECT credit_note_id, jurisdiction, category, name, rate, inclusive, taken.base, taken.amount
 FROM credit_note_tax AS taken
-JOIN credit_note AS note USING (book_id, credit_note_id)
-JOIN invoice_tax AS tax ON tax.book_id = $1 AND tax.invoice_id = note.invoice_id AND tax.position = taken.position
+CROSS JOIN LATERAL (
+    SELECT invoice_id FROM credit_note WHERE book_id = $1 AND credit_note.credit_note_id = taken.credit_note_id OFFSET 0
+) AS note
+CROSS JOIN LATERAL (
+    SELECT jurisdiction, category, name, rate, inclusive FROM invoice_tax
+    WHERE book_id = $1 AND invoice_tax.invoice_id = note.invoice_id AND invoice_tax.position = taken.position OFFSET 0
+) AS tax
 WHERE taken.book_id = $1 AND credit_note_id = ANY ($2::uuid[])
 ORDER BY credit_note_id, taken.position
 
@@ -123,12 +144,16 @@ WHERE book_id = $1 AND due.due_on <= ($2::timestamptz AT TIME ZONE 'UTC')::date 
 ORDER BY due.due_on, invoice_id LIMIT $4
 
 -- name: find_late
-SELECT invoice_id, told, due.due_on < ($3::timestamptz AT TIME ZONE coalesce(request.zone, monthly.zone))::date
+SELECT due.invoice_id, told, due.due_on < ($3::timestamptz AT TIME ZONE coalesce(request.zone, monthly.zone))::date
 FROM invoice_due AS due
-JOIN invoice USING (book_id, invoice_id)
-LEFT JOIN invoice_request AS request USING (book_id, invoice_id)
-LEFT JOIN (SELECT book_id, product AS month_product, zone FROM billing_zone) AS monthly USING (book_id, month_product)
-WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
+CROSS JOIN LATERAL (
+    SELECT month_product FROM invoice WHERE book_id = $1 AND invoice.invoice_id = due.invoice_id OFFSET 0
+) AS invoice
+LEFT JOIN LATERAL (
+    SELECT zone FROM invoice_request WHERE book_id = $1 AND invoice_request.invoice_id = due.invoice_id OFFSET 0
+) AS request ON true
+LEFT JOIN billing_zone AS monthly ON monthly.book_id = $1 AND monthly.product = invoice.month_product
+WHERE due.book_id = $1 AND due.invoice_id = ANY ($2::uuid[])
   AND due.due_on <= ($3 AT TIME ZONE coalesce(request.zone, monthly.zone))::date
 
 -- name: note_told

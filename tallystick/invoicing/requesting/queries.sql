@@ -2,14 +2,21 @@
 SELECT code, asset_id, exponent::integer FROM asset WHERE book_id = $1 AND code = ANY ($2::text[])
 
 -- name: find_requests
-SELECT request.product, request.reference, request.content, request.invoice_id, customer.ref, asset.code, request.due_on,
+SELECT request.product, request.reference, request.content, request.invoice_id, whose.ref, asset.code, request.due_on,
        terms_days, zone, request.series, memo, cost_rank
 FROM unnest($2::text[], $3::text[]) AS wanted (product, reference)
-JOIN invoice_request AS request ON request.book_id = $1 AND request.product = wanted.product
-    AND request.reference = wanted.reference
-JOIN invoice USING (book_id, invoice_id)
-JOIN customer USING (book_id, customer_id)
-JOIN asset USING (book_id, asset_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM invoice_request
+    WHERE book_id = $1 AND invoice_request.product = wanted.product AND invoice_request.reference = wanted.reference OFFSET 0
+) AS request
+CROSS JOIN LATERAL (
+    SELECT customer_id, asset_id, terms_days FROM invoice
+    WHERE book_id = $1 AND invoice.invoice_id = request.invoice_id OFFSET 0
+) AS invoice
+CROSS JOIN LATERAL (
+    SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = invoice.customer_id OFFSET 0
+) AS whose
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = invoice.asset_id
 
 -- name: find_post_to
 SELECT code, asset, min_balance IS NOT NULL OR max_balance IS NOT NULL, closed_at IS NOT NULL
@@ -42,27 +49,41 @@ FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::date[], $9::text
      AS given (invoice_id, product, reference, zone, due_on, series, memo, cost_rank, content)
 
 -- name: find_told
-SELECT invoice_id, invoice.product, reference, issue.series, number, customer.ref, asset.code,
+SELECT invoice_id, invoice.product, reference, issue.series, number, whose.ref, asset.code,
        total - coalesce((SELECT sum(amount) FROM invoice_tax AS tax
                          WHERE (tax.book_id, tax.invoice_id) = (invoice.book_id, invoice.invoice_id) AND NOT inclusive),
                         0)::bigint,
        total, coalesce(issue.due_on, request.due_on), issued_at
 FROM invoice
-JOIN invoice_request AS request USING (book_id, invoice_id)
-JOIN customer USING (book_id, customer_id)
-JOIN asset USING (book_id, asset_id)
-LEFT JOIN invoice_issue AS issue USING (book_id, invoice_id)
-WHERE book_id = $1 AND invoice_id = ANY ($2::uuid[])
+CROSS JOIN LATERAL (
+    SELECT reference, due_on FROM invoice_request
+    WHERE book_id = $1 AND invoice_request.invoice_id = invoice.invoice_id OFFSET 0
+) AS request
+CROSS JOIN LATERAL (
+    SELECT ref FROM customer WHERE book_id = $1 AND customer.customer_id = invoice.customer_id OFFSET 0
+) AS whose
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = invoice.asset_id
+LEFT JOIN LATERAL (
+    SELECT series, number, due_on, issued_at FROM invoice_issue
+    WHERE book_id = $1 AND invoice_issue.invoice_id = invoice.invoice_id OFFSET 0
+) AS issue ON true
+WHERE invoice.book_id = $1 AND invoice_id = ANY ($2::uuid[])
 
 -- name: find_waiting
-SELECT invoice_id, customer_id, invoice.product, asset.code, asset_id, total, due_on, terms_days, zone, series
+SELECT wanted.invoice_id, customer_id, invoice.product, asset.code, invoice.asset_id, total, due_on, terms_days, zone, series
 FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (invoice_id, place)
-JOIN invoice USING (invoice_id)
-JOIN invoice_request USING (book_id, invoice_id)
-JOIN asset USING (book_id, asset_id)
-WHERE book_id = $1
-  AND NOT EXISTS (SELECT FROM invoice_issue AS issue
-                  WHERE (issue.book_id, issue.invoice_id) = (invoice.book_id, invoice.invoice_id))
+CROSS JOIN LATERAL (
+    SELECT book_id, invoice_id, customer_id, product, asset_id, total, terms_days FROM invoice
+    WHERE book_id = $1 AND invoice.invoice_id = wanted.invoice_id OFFSET 0
+) AS invoice
+CROSS JOIN LATERAL (
+    SELECT due_on, zone, series FROM invoice_request
+    WHERE book_id = $1 AND invoice_request.invoice_id = wanted.invoice_id OFFSET 0
+) AS request
+JOIN asset ON asset.book_id = $1 AND asset.asset_id = invoice.asset_id
+WHERE NOT EXISTS (SELECT FROM invoice_issue AS issue
+                  WHERE (issue.book_id, issue.invoice_id) = (invoice.book_id, invoice.invoice_id) OFFSET 0)
   AND NOT EXISTS (SELECT FROM invoice_state AS state
-                  WHERE (state.book_id, state.invoice_id, state.state) = (invoice.book_id, invoice.invoice_id, 'void'))
+                  WHERE (state.book_id, state.invoice_id, state.state) = (invoice.book_id, invoice.invoice_id, 'void')
+                  OFFSET 0)
 ORDER BY place

@@ -27,15 +27,19 @@ WHERE book_id = $1 AND batch_id > $2 AND batch_id < $3 AND recorded_at >= $4 AND
 ORDER BY batch_id LIMIT $6
 
 -- name: outline_exported_pages
-SELECT batch.batch_id, batch.transfers, recorded_at, first_place
+SELECT touching.batch_id, batch.transfers, recorded_at, first_place
 FROM (
     SELECT DISTINCT batch_id FROM net_change
     WHERE book_id = $1 AND page = ANY ($7::bigint[]) AND batch_id > $2 AND batch_id < $3
 ) AS touching
-JOIN batch ON (batch.book_id, batch.batch_id) = ($1, touching.batch_id)
-LEFT JOIN sealed_batch ON (sealed_batch.book_id, sealed_batch.batch_id) = ($1, touching.batch_id)
+CROSS JOIN LATERAL (
+    SELECT transfers, recorded_at FROM batch WHERE book_id = $1 AND batch.batch_id = touching.batch_id OFFSET 0
+) AS batch
+LEFT JOIN LATERAL (
+    SELECT first_place FROM sealed_batch WHERE book_id = $1 AND sealed_batch.batch_id = touching.batch_id OFFSET 0
+) AS sealed ON true
 WHERE recorded_at >= $4 AND recorded_at < $5
-ORDER BY batch.batch_id LIMIT $6
+ORDER BY touching.batch_id LIMIT $6
 
 -- name: exported_transfers
 SELECT batch_id, debit_account_id, credit_account_id, amount, effective_at, transfer_id, position, asset_id, reason

@@ -66,15 +66,21 @@ CROSS JOIN LATERAL (
 ORDER BY wanted.page, change.batch_id
 
 -- name: delete_dated_blocks
-DELETE FROM dated_block
-USING unnest($2::bigint[], $3::bigint[]) AS wanted (page, since), generate_series(0, 15) AS slot, dated_run
-WHERE dated_run.book_id = $1 AND dated_run.page = wanted.page AND dated_run.through > since
-  AND dated_block.book_id = $1 AND dated_block.account_id = wanted.page * 16 + slot
-  AND dated_block.through = dated_run.through
+WITH run AS MATERIALIZED (
+    SELECT wanted.page, found.through
+    FROM unnest($2::bigint[], $3::bigint[]) AS wanted (page, since)
+    CROSS JOIN LATERAL (
+        SELECT through FROM dated_run WHERE book_id = $1 AND dated_run.page = wanted.page AND through > since OFFSET 0
+    ) AS found
+)
+DELETE FROM dated_block USING run
+WHERE book_id = $1 AND page_of(account_id) = run.page AND dated_block.through = run.through
+  AND account_id = ANY (ARRAY(SELECT page * 16 + slot FROM unnest($2::bigint[]) AS page, generate_series(0, 15) AS slot))
+  AND dated_block.through = ANY (ARRAY(SELECT through FROM run))
 
 -- name: delete_dated_runs
 DELETE FROM dated_run USING unnest($2::bigint[], $3::bigint[]) AS wanted (page, since)
-WHERE book_id = $1 AND dated_run.page = wanted.page AND through > since
+WHERE book_id = $1 AND dated_run.page = ANY ($2) AND dated_run.page = wanted.page AND through > since
 
 -- name: insert_dated_runs
 INSERT INTO dated_run (book_id, page, through, level) SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::smallint[])
@@ -257,8 +263,11 @@ SELECT name FROM child ORDER BY nth
 WITH member AS MATERIALIZED (
     SELECT name, account_id, asset_id, code = $2 || name AS own
     FROM unnest($3::text[]) AS child (name)
-    JOIN account ON book_id = $1 AND (code || '/') COLLATE "C" >= $2 || name || '/'
-        AND (code || '/') COLLATE "C" < $2 || name || '0'
+    CROSS JOIN LATERAL (
+        SELECT account_id, asset_id, code FROM account
+        WHERE book_id = $1 AND (code || '/') COLLATE "C" >= $2 || name || '/'
+          AND (code || '/') COLLATE "C" < $2 || name || '0' OFFSET 0
+    ) AS account
 ), kept AS MATERIALIZED (
     SELECT touched.page, batch_id, slots, sums
     FROM (SELECT DISTINCT page_of(account_id) AS page FROM member) AS touched

@@ -115,9 +115,12 @@ SELECT size, root, through, note, signed_at FROM checkpoint
 WHERE book_id = $1 AND size > $2 AND size <= $3 ORDER BY size
 
 -- name: find_tile_roots
-SELECT level::integer, place, hash
+SELECT wanted.level::integer, wanted.place, hash
 FROM unnest($2::smallint[], $3::bigint[]) AS wanted (level, place)
-JOIN tile_root USING (level, place) WHERE book_id = $1
+CROSS JOIN LATERAL (
+    SELECT hash FROM tile_root
+    WHERE book_id = $1 AND tile_root.level = wanted.level AND tile_root.place = wanted.place OFFSET 0
+) AS root
 
 -- name: tile_roots_beyond
 SELECT level::integer, place FROM tile_root

@@ -39,8 +39,10 @@ SELECT refused.event_key, reason, judged_at, message.key, message.principal,
              AND (billable_rule.transaction_id, billable_rule.message_place) < (refused.transaction_id, refused.message_place)
            ORDER BY billable_rule.transaction_id DESC, billable_rule.message_place DESC LIMIT 1)
 FROM usage_not_billable AS refused
-LEFT JOIN message ON message.book_id = $1 AND message.transaction_id = refused.transaction_id
-    AND message.place = refused.message_place
+LEFT JOIN LATERAL (
+    SELECT key, principal, body FROM message
+    WHERE book_id = $1 AND message.transaction_id = refused.transaction_id AND message.place = refused.message_place OFFSET 0
+) AS message ON true
 WHERE refused.book_id = $1 AND refused.event_key = ANY ($2::uuid[])
 ORDER BY refused.transaction_id, refused.message_place
 LIMIT 100

@@ -175,18 +175,24 @@ CROSS JOIN LATERAL (
        AND payment.started_at BETWEEN wanted.at - $5::interval AND wanted.at + $5::interval
      LIMIT 20)
     UNION ALL
-    (SELECT 'refund', refund_id FROM refund JOIN payment USING (book_id, payment_id)
+    (SELECT 'refund', refund_id FROM refund CROSS JOIN LATERAL (
+         SELECT provider FROM payment WHERE book_id = $1 AND payment.payment_id = refund.payment_id OFFSET 0
+     ) AS payment
      WHERE refund.book_id = $1 AND refund.amount = -wanted.amount AND payment.provider = $2
        AND refund.requested_at BETWEEN wanted.at - $5::interval AND wanted.at + $5::interval
      LIMIT 20)
     UNION ALL
-    (SELECT 'dispute', dispute_id FROM dispute JOIN payment USING (book_id, payment_id)
+    (SELECT 'dispute', dispute_id FROM dispute CROSS JOIN LATERAL (
+         SELECT provider FROM payment WHERE book_id = $1 AND payment.payment_id = dispute.payment_id OFFSET 0
+     ) AS payment
      WHERE dispute.book_id = $1 AND dispute.amount = -wanted.amount AND payment.provider = $2
        AND dispute.opened_at BETWEEN wanted.at - $5::interval AND wanted.at + $5::interval
      LIMIT 20)
     UNION ALL
-    (SELECT 'payout', payout_id FROM payout_report AS report JOIN payout_step AS failed USING (book_id, payout_id)
-     WHERE report.book_id = $1 AND report.provider = $2 AND failed.step = 'failed' AND report.amount = wanted.amount
+    (SELECT 'payout', payout_id FROM payout_report AS report CROSS JOIN LATERAL (
+         SELECT FROM payout_step WHERE book_id = $1 AND payout_step.payout_id = report.payout_id AND step = 'failed' OFFSET 0
+     ) AS failed
+     WHERE report.book_id = $1 AND report.provider = $2 AND report.amount = wanted.amount
      LIMIT 20)
 ) AS near
 
