@@ -135,7 +135,8 @@ async def find_dues(
     """
     wanted = sorted(set(purses))
     columns = [one[0] for one in wanted], [one[1] for one in wanted]
-    return _by_purse(wanted, await _find_dues(connection, book_id, place, ranked, *columns, until))
+    rows = await _find_dues(connection, book_id, place, ranked, *columns, until) if wanted else []
+    return _by_purse(wanted, rows)
 
 
 async def find_dues_among(

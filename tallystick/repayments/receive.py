@@ -177,7 +177,7 @@ async def _find_open(
     anywhere = {one.purse for one in fresh if one.invoices is None}
     named = [(one.purse, id_) for one in fresh if one.purse not in anywhere for id_ in one.invoices or ()]
     among = await find_dues_among(connection, book_id, named, place.place, ranked=ranked)
-    dues = await find_dues(connection, book_id, anywhere, place.place, ranked=ranked) if anywhere else {}
+    dues = await find_dues(connection, book_id, anywhere, place.place, ranked=ranked)
     return {one.purse: [] for one in fresh} | among | dues
 
 
